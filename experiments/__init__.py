@@ -1,0 +1,1 @@
+"""Fits, sweeps, real models, figures."""

@@ -1,0 +1,1 @@
+"""Softmax heads fitted to their loss floor."""

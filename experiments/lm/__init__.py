@@ -1,0 +1,1 @@
+"""Real text and real language models."""

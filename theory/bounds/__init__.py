@@ -1,0 +1,1 @@
+"""Every bound family, one file each; importing this package fills the catalogue."""
