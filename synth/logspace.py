@@ -23,7 +23,7 @@ def logsumexp(x: Array) -> Array:
     xp = namespace(x)
     top = xp.max(x, axis=-1, keepdims=True)
     shift = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    total = xp.log(xp.sum(xp.exp(x - shift), axis=-1, keepdims=True)) + shift
+    total = log(xp.sum(xp.exp(x - shift), axis=-1, keepdims=True)) + shift
     return xp.squeeze(total, axis=-1)
 
 

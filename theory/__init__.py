@@ -3,19 +3,28 @@
 from theory import bounds
 from theory.bound import Bound, Claim, NotApplicable, Side, Status, asymptotic, catalogue, exact, lower, upper
 from theory.head import Head, HeadSpec
+from theory.sandwich import Sandwich, sandwich
+from theory.truncation import Anchor, unigram_truncation
+from theory.verify import Verdict, verify
 
 __all__ = [
+    "Anchor",
     "Bound",
     "Claim",
     "Head",
     "HeadSpec",
     "NotApplicable",
+    "Sandwich",
     "Side",
     "Status",
+    "Verdict",
     "asymptotic",
     "bounds",
     "catalogue",
     "exact",
     "lower",
+    "sandwich",
+    "unigram_truncation",
     "upper",
+    "verify",
 ]

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from synth import ContextualDistribution
+from synth._array import namespace
 from theory.head import Head, HeadSpec
 
 
@@ -91,6 +92,21 @@ class NotApplicable(Exception):
     """Raised inside a bound function whose assumption fails; becomes a ``Bound`` with that status and reason."""
 
 
+def require_positive(distribution: ContextualDistribution, purpose: str) -> None:
+    """Raise ``NotApplicable``, remedy included, unless every probability is positive."""
+    try:
+        distribution.require_positive(purpose)
+    except ValueError as why:
+        raise NotApplicable(str(why)) from why
+
+
+def in_double(distribution: ContextualDistribution) -> ContextualDistribution:
+    """The same table in float64, where it lives: every bound and every check is evaluated there."""
+    weights = distribution.weights
+    xp = namespace(weights)
+    return distribution if weights.dtype == xp.float64 else distribution.on(xp.astype(weights, xp.float64))
+
+
 BoundFunction = Callable[[ContextualDistribution, HeadSpec], Claim]
 
 
@@ -110,6 +126,7 @@ class Entry:
     def __call__(self, distribution: ContextualDistribution, spec: HeadSpec) -> Bound:
         """The bound on ``distribution`` for ``spec``; an inapplicable statement is a status, not an exception."""
         spec.check_against(distribution)
+        distribution = in_double(distribution)
         try:
             claim = self.function(distribution, spec)
         except NotApplicable as why:
@@ -128,11 +145,14 @@ class Entry:
 
 
 def _within_limits(bound: Bound, distribution: ContextualDistribution, spec: HeadSpec) -> Bound:
-    """An upper side survives limits only if its witness respects them; an exact value stays a lower bound."""
+    """An upper side survives limits only if its witness respects them; an exact value stays a lower bound.
+
+    The floor of a smaller class is no lower, so an exact value whose witness lies in the class stays exact.
+    """
     if spec.is_unbounded or not bound.side.is_upper:
         return bound
     if bound.witness is not None and bound.witness.belongs_to(spec, distribution):
-        return bound if bound.side is Side.UPPER else replace(bound, side=Side.UPPER)
+        return bound
     if bound.side is Side.EXACT:
         return replace(bound, side=Side.LOWER, witness=None, reason="exact without limits, so a lower bound with them")
     return replace(bound, value=math.inf, status=Status.NOT_APPLICABLE, reason="its witness leaves the limited class")

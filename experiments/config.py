@@ -1,0 +1,168 @@
+"""Typed configuration of a floor curve: one definition gives the TOML file, the command line and its help.
+
+A file has the sections ``[source]``, ``[heads]``, ``[solver]``; an unknown key or a wrong type is a ``ValueError``
+that names the nearest valid key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import tomllib
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+EMBEDDED = "moby-dick"
+"""The name that stands for the text shipped with the package."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the distribution comes from: a synthetic family with its parameters, or a text and its n-grams."""
+
+    family: str | None = None
+    """Synthetic family: zipf, low_rank, topics, mixture, sparse, all_k_subsets, one_hot, markov, near_unigram, ..."""
+    corpus: str | None = None
+    """A text file (.txt or .gz), or moby-dick for the embedded one."""
+    order: int = 3
+    """Corpus: n of the n-grams, 1 to 5; contexts are the n - 1 tokens before."""
+    min_count: int = 1
+    """Corpus: keep the contexts seen at least this often."""
+    contexts: int | None = None
+    """Family: number of contexts C."""
+    vocab: int | None = None
+    """Number of tokens V (corpus: size of the byte-pair vocabulary trained on it, 2048 unless given)."""
+    rank: int | None = None
+    """Family: rank of the logits (low_rank, zipf), or of each component (mixture)."""
+    k: int | None = None
+    """Family: tokens in each support (sparse, all_k_subsets)."""
+    scale: float | None = None
+    """Family: size of the logits."""
+    exponent: float | None = None
+    """Family: exponent of the unigram power law (zipf, near_unigram, staircase)."""
+    spectrum: str | None = None
+    """Family: singular-value profile (low_rank): flat, power_law, exponential, step, spiked."""
+    eps: float | None = None
+    """Family: size of the perturbation (near_unigram)."""
+    topics: int | None = None
+    """Family: number of topics (topics)."""
+    components: int | None = None
+    """Family: number of softmaxes mixed (mixture)."""
+    states: int | None = None
+    """Family: hidden states (markov)."""
+    history: int | None = None
+    """Family: length of the histories (markov)."""
+    concentration: float | None = None
+    """Family: Dirichlet concentration (topics, sparse, markov)."""
+    seed: int | None = None
+    """Family: seed of the draw."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which heads are fitted."""
+
+    dims: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    """Dimensions, increasing; 0 is the closed form without hidden states."""
+    bias: bool = False
+    """Whether the head has a bias."""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How hard each fit works."""
+
+    tolerance: float = 1e-7
+    """Certified local excess aimed at, nats per token."""
+    max_evaluations: int = 2000
+    """Gradient evaluations allowed per starting point."""
+    random_starts: int = 0
+    """Further random starting points per dimension."""
+    start_seed: int = 0
+    """Seed of the random starting points."""
+    memory_mb: int = 512
+    """Workspace of the solver beyond the data: decides between exact blocks and the averaged metric."""
+    chunk_entries: int = 2**20
+    """Logits formed at once."""
+    array: Literal["numpy", "torch"] = "numpy"
+    """Array library that does the work."""
+
+
+@dataclass(frozen=True)
+class FloorConfig:
+    """Everything a floor curve depends on, and where its results go."""
+
+    source: Source = field(default_factory=Source)
+    heads: Heads = field(default_factory=Heads)
+    solver: Solver = field(default_factory=Solver)
+    out: Path = Path("runs")
+    """Folder under which the results are written, in a folder named after the run."""
+    name: str | None = None
+    """Name of the run; by default the family or the text."""
+
+    @property
+    def title(self) -> str:
+        """The name given, or the family or text."""
+        return self.name or self.source.family or Path(self.source.corpus or "run").stem
+
+    @property
+    def key(self) -> str:
+        """Hash of everything the numbers depend on (not of where they are written)."""
+        numbers = {part: dataclasses.asdict(getattr(self, part)) for part in ("source", "heads", "solver")}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def folder(self) -> Path:
+        """Where this run writes."""
+        return self.out / f"{self.title}-{self.key}"
+
+
+def load_config(path: Path) -> FloorConfig:
+    """A ``FloorConfig`` from a TOML file; ``ValueError`` for an unreadable file, unknown keys or wrong types."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the config {path} ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid TOML ({error}); correct that line") from error
+    return _build(FloorConfig, document, str(path))
+
+
+def _build(cls: type, values: dict[str, Any], where: str) -> Any:
+    """An instance of the dataclass ``cls`` from plain values, each key and type checked."""
+    hints = get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
+            raise ValueError(f"{where}: unknown key {key!r}; did you mean {near!r}? Keys here are {', '.join(hints)}")
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, dict):
+                raise ValueError(f"{where}: {key} must be a section [{key}], found {value!r}")
+            arguments[key] = _build(kind, value, f"{where} [{key}]")  # type: ignore[arg-type]
+        else:
+            arguments[key] = _convert(kind, value, f"{where}: {key}")
+    return cls(**arguments)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """``value`` if it has type ``kind`` (integers pass as floats, lists as tuples, strings as paths)."""
+    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    for option in options:
+        if get_origin(option) is tuple and isinstance(value, list) and all(type(item) is int for item in value):
+            return tuple(value)
+        if get_origin(option) is Literal and value in get_args(option):
+            return value
+        if option is Path and isinstance(value, str):
+            return Path(value)
+        if option is float and type(value) in (int, float):
+            return float(value)
+        if option in (int, bool, str) and type(value) is option:
+            return value
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options if option is not type(None))
+    raise ValueError(f"{where} must be {wanted}, found {value!r}; change it")

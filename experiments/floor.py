@@ -1,0 +1,120 @@
+"""The main job: a floor curve.  Fit each dimension, bound it from both sides, write every line as it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.config import FloorConfig
+from experiments.heads import Fit, Options
+from experiments.heads.ladder import climb
+from experiments.progress import LadderProgress
+from experiments.provenance import provenance
+from experiments.source import Described, build
+from experiments.store import RunFolder
+from synth import ContextualDistribution
+from synth._array import Array
+from theory import HeadSpec, Side, sandwich
+
+
+@dataclass(frozen=True)
+class FloorCurve:
+    """A finished run: its folder, the sentence that describes the distribution, and one record per dimension."""
+
+    folder: Path
+    sentence: str
+    records: list[dict[str, Any]]
+
+
+def run(config: FloorConfig) -> FloorCurve:
+    """Fit and bound every dimension of ``config``; finished dimensions of an earlier, interrupted run are kept.
+
+    Raises ``ValueError`` for bad input before anything is written.  A ``KeyboardInterrupt`` passes through with the
+    finished dimensions on disk.
+    """
+    described = build(config.source)
+    distribution = described.distribution.on(_reference(config.solver.array))
+    dims = config.heads.dims
+    for dim in dims:
+        HeadSpec(dim, config.heads.bias).check_against(distribution)
+    folder = RunFolder(config.folder, distribution.weights)
+    options = _options(config)
+    folder.describe(_facts(config, described))
+    with LadderProgress(config.title, dims) as progress:
+        for fit in climb(distribution, dims, config.heads.bias, options, folder, progress.watch):
+            folder.record(record(distribution, fit))
+            progress.done(fit.dim)
+    return FloorCurve(config.folder, described.sentence, folder.records())
+
+
+def record(distribution: ContextualDistribution, fit: Fit) -> dict[str, Any]:
+    """One line of the table: the fit, the best bounds on either side, the exact value, all in nats per token."""
+    spec = fit.spec
+    s = sandwich(distribution, spec, fit=fit)
+    known = distribution.known_floor(spec)
+    exact = known if known is not None else s.exact.value if s.exact is not None else None
+    predicted = [bound.value for bound in s.bounds if bound.side is Side.ASYMPTOTIC and math.isfinite(bound.value)]
+    return {
+        "dim": spec.dim,
+        "bias": spec.bias,
+        "gap": fit.gap,
+        "loss": fit.loss,
+        "entropy": distribution.entropy,
+        "lower": s.lower.value,
+        "lower_name": s.lower.name,
+        "upper": s.upper.value,
+        "upper_name": s.upper.name,
+        "exact": exact,
+        "predicted": predicted[0] if predicted else None,
+        "holds": s.holds,
+        "status": str(fit.status),
+        "certified_excess": None if math.isnan(fit.certified_excess) else fit.certified_excess,
+        "trend": fit.trend,
+        "spread": fit.spread,
+        "starts": fit.starts,
+        "start": fit.start,
+        "metric": fit.metric,
+        "evaluations": fit.evaluations,
+        "seconds": fit.seconds,
+        "contexts": distribution.contexts,
+        "vocab": distribution.vocab,
+    }
+
+
+def _options(config: FloorConfig) -> Options:
+    solver = config.solver
+    return Options(
+        tolerance=solver.tolerance,
+        max_evaluations=solver.max_evaluations,
+        random_starts=solver.random_starts,
+        seed=solver.start_seed,
+        memory=solver.memory_mb * 2**20,
+        chunk_entries=solver.chunk_entries,
+    )
+
+
+def _reference(library: str) -> Array:
+    """An array that stands for the chosen library, float64 on the CPU."""
+    if library == "torch":
+        import torch
+
+        return torch.zeros(1, dtype=torch.float64)
+    return np.zeros(1)
+
+
+def _facts(config: FloorConfig, described: Described) -> dict[str, Any]:
+    distribution = described.distribution
+    return {
+        "sentence": described.sentence,
+        "config": dataclasses.asdict(config),
+        "contexts": distribution.contexts,
+        "vocab": distribution.vocab,
+        "entropy": distribution.entropy,
+        "known": dict(distribution.known.parameters),
+        "provenance": provenance(),
+    }

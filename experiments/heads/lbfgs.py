@@ -1,0 +1,161 @@
+"""L-BFGS whose initial inverse Hessian is a metric of the problem (``experiments.heads.metric``).
+
+Two-loop recursion (Nocedal & Wright, Algorithm 7.4) with ``H_0 = gamma B^-1``, gamma the usual scaling measured in
+that metric and kept within [0.1, 10], and a weak Wolfe line search by bracketing.  The metric is the averaged one for
+the first iterations, then the exact blocks, rebuilt every ``refresh`` iterations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from experiments.heads.metric import AveragedMetric, BlockMetric, Metric
+from experiments.heads.objective import Evaluation, Objective
+from synth._array import Array, epsilon
+
+ARMIJO, WOLFE, TRIALS = 1e-4, 0.9, 30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one minimisation runs: when it stops, and which metric it uses when.
+
+    It stops once the decrement ``1/2 g' H g`` (the fall that the quadratic model still promises) is below
+    ``decrement``, the gap is at most ``enough``, or the objective has spent ``evaluations`` in all.
+    """
+
+    decrement: float
+    evaluations: float
+    enough: float = -math.inf
+    blocks: bool = True
+    warm_up: int = 20
+    refresh: int = 30
+    history: int = 20
+
+
+@dataclass
+class Trace:
+    """Where a minimisation stands: the best point, its evaluation, the decrement and the course of the gap."""
+
+    x: Array
+    at: Evaluation
+    decrement: float = math.inf
+    iterations: int = 0
+    course: list[tuple[float, float]] = field(default_factory=list)  # (evaluations, gap)
+    stalled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A step s, the change y of the gradient along it, and 1 / (s . y)."""
+
+    s: Array
+    y: Array
+    inverse: float
+
+
+def minimise(objective: Objective, x: Array, plan: Plan, watch: Callable[[Trace], None] | None = None) -> Trace:
+    """Descend from x until the plan is fulfilled; ``watch`` sees the trace after every iteration.
+
+    Never raises for a failure of the method: a line search that finds no decrease even from a fresh start sets
+    ``stalled``.  An exception from ``watch`` (a keyboard interrupt, say) passes through.
+    """
+    trace = Trace(x, objective.evaluate(x))
+    trace.course.append((objective.evaluations, trace.at.gap))
+    pairs: deque[_Pair] = deque(maxlen=plan.history)
+    schedule = _Schedule(objective, plan)
+    while objective.evaluations < plan.evaluations and trace.at.gap > plan.enough:
+        metric = schedule.metric(trace)
+        direction = -_two_loop(trace.at.gradient, pairs, metric)
+        slope = float(trace.at.gradient @ direction)
+        trace.decrement = -0.5 * slope
+        if not slope < 0 and pairs:
+            pairs.clear()
+            continue
+        if not slope < 0 or trace.decrement <= plan.decrement:
+            break
+        found = _search(objective, trace, direction, slope)
+        if found is None:
+            if not pairs:
+                trace.stalled = True
+                break
+            pairs.clear()
+            continue
+        step, at = found
+        _remember(pairs, step * direction, at.gradient - trace.at.gradient)
+        trace.x, trace.at = trace.x + step * direction, at
+        trace.iterations += 1
+        trace.course.append((objective.evaluations, at.gap))
+        if watch is not None:
+            watch(trace)
+    return trace
+
+
+class _Schedule:
+    """Which metric to use now: averaged and fresh while warming up, then blocks, rebuilt now and then."""
+
+    def __init__(self, objective: Objective, plan: Plan) -> None:
+        self.objective, self.plan = objective, plan
+        self.blocks: BlockMetric | None = None
+        self.built = 0
+
+    def metric(self, trace: Trace) -> Metric:
+        """The metric for the next step."""
+        if not self.plan.blocks or trace.iterations < self.plan.warm_up:
+            return AveragedMetric(self.objective, trace.x, trace.at)
+        if self.blocks is None or trace.iterations >= self.built + self.plan.refresh:
+            self.blocks, self.built = BlockMetric(self.objective, trace.x, trace.at), trace.iterations
+        return self.blocks
+
+
+def _two_loop(gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
+    """``H gradient`` for the quasi-Newton inverse Hessian H."""
+    q, alphas = gradient, []
+    for pair in reversed(pairs):
+        alpha = pair.inverse * float(pair.s @ q)
+        alphas.append(alpha)
+        q = q - alpha * pair.y
+    z = metric.solve(q)
+    if pairs:
+        last = pairs[-1]
+        gamma = 1.0 / (last.inverse * float(last.y @ metric.solve(last.y)))
+        z = min(max(gamma, 0.1), 10.0) * z
+    for pair, alpha in zip(pairs, reversed(alphas), strict=True):
+        z = z + (alpha - pair.inverse * float(pair.y @ z)) * pair.s
+    return z
+
+
+def _remember(pairs: deque[_Pair], s: Array, y: Array) -> None:
+    """Keep the pair when its curvature is safely positive."""
+    curvature = float(s @ y)
+    if curvature > 1e-14 * math.sqrt(float(s @ s) * float(y @ y)):
+        pairs.append(_Pair(s, y, 1.0 / curvature))
+
+
+def _search(objective: Objective, trace: Trace, direction: Array, slope: float) -> tuple[float, Evaluation] | None:
+    """A step length satisfying the weak Wolfe conditions and its evaluation, or ``None``.
+
+    Bracketing: too long a step (no sufficient decrease) moves the upper end, too short a one (slope still steep) the
+    lower; backtracking uses the minimum of the interpolating parabola.  Rounding of the gap is allowed for.
+    """
+    low, high, step = 0.0, math.inf, 1.0
+    rounding = 8 * epsilon(trace.x) * (1.0 + abs(trace.at.gap) + objective.entropy)
+    for _ in range(TRIALS):
+        at = objective.evaluate(trace.x + step * direction)
+        rise = at.gap - trace.at.gap
+        if not math.isfinite(at.gap) or rise > ARMIJO * step * slope + rounding:
+            high = step
+            if math.isfinite(at.gap) and low == 0.0:
+                parabola = -slope * step * step / (2 * (rise - slope * step))
+                step = min(max(parabola, 0.1 * step), 0.5 * step)
+            else:
+                step = 0.5 * (low + high)
+        elif float(at.gradient @ direction) < WOLFE * slope:
+            low = step
+            step = 2 * step if high == math.inf else 0.5 * (low + high)
+        else:
+            return step, at
+    return None

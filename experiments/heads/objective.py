@@ -1,0 +1,241 @@
+"""The gap of a softmax head as a function of its factors, with closed-form gradient and curvature products.
+
+Unknowns are ``H`` (C, d) and ``W~ = [W, b]`` (V, e), e = d + 1 with a bias and d without, packed in one vector
+``x = [H, W~]``; the logits are ``A = H~ W~'`` with ``H~ = [H, 1]`` (or H).  With ``Q = softmax(A)``,
+
+    gap        = sum_c pi_c ( logsumexp(A_c) - sum_v p_cv A_cv ) - H(P)
+    G = dgap/dA = pi (Q - P),        dH = G W,        dW~ = G' H~
+    D = J dA    = pi (Q dA - Q (Q . dA)),   dA = dH W' + H~ dW~'
+    Hess [dH, dW~] = [ D W + G dW,  D' H~ + G' [dH, 0] ]
+
+so no automatic differentiation is needed.  Logits are formed a chunk of contexts at a time and never stored whole.
+An optional ridge adds ``ridge/2 ( sum pi |h|^2 + sum base |w|^2 )``, base the unigram law; the bias is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from synth import ContextualDistribution
+from synth._array import Array, device, namespace
+from theory import Head, HeadSpec
+
+CHUNK_ENTRIES = 2**20
+"""Logits formed at once by default (8 MiB in float64)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Gap in nats (the ridge included), gradient (n,), and the head's own unigram law ``sum_c pi_c q_c`` (V,)."""
+
+    gap: float
+    gradient: Array
+    unigram: Array
+
+
+class Objective:
+    """The gap of heads of class ``spec`` on ``distribution``, in chunks of at most ``chunk_entries`` logits.
+
+    ``work`` counts matrix products of size C x V x d; three of them make one evaluation.
+    """
+
+    def __init__(
+        self,
+        distribution: ContextualDistribution,
+        spec: HeadSpec,
+        ridge: float = 0.0,
+        chunk_entries: int = CHUNK_ENTRIES,
+    ) -> None:
+        spec.check_against(distribution)
+        if chunk_entries < 1:
+            raise ValueError(f"chunk_entries must be >= 1, found {chunk_entries}")
+        self.distribution, self.spec, self.ridge = distribution, spec, ridge
+        self.contexts, self.vocab, self.dim = distribution.contexts, distribution.vocab, spec.dim
+        self.columns = spec.rank  # e: columns of W~
+        self.pi = distribution.weights
+        self.xp = namespace(self.pi)
+        self.step = max(1, chunk_entries // self.vocab)
+        self.work = 0.0
+        self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns n = C d + V e."""
+        return self.contexts * self.dim + self.vocab * self.columns
+
+    @property
+    def evaluations(self) -> float:
+        """Gradient evaluations done so far, counted by their matrix products."""
+        return self.work / 3
+
+    @cached_property
+    def entropy(self) -> float:
+        """H(P) in nats."""
+        return self.distribution.entropy
+
+    @cached_property
+    def base(self) -> Array:
+        """Unigram law (V,) lifted by a thousandth of the uniform one, so that unseen tokens have a scale too."""
+        return 0.999 * self.distribution.marginal + 0.001 / self.vocab
+
+    # ------------------------------------------------------------------ packing
+
+    def split(self, x: Array) -> tuple[Array, Array]:
+        """``H`` (C, d) and ``W~`` (V, e) as views of the packed vector (n,)."""
+        cut = self.contexts * self.dim
+        xp = self.xp
+        return xp.reshape(x[:cut], (self.contexts, self.dim)), xp.reshape(x[cut:], (self.vocab, self.columns))
+
+    def join(self, H: Array, Wt: Array) -> Array:
+        """The packed vector (n,) of ``H`` (C, d) and ``W~`` (V, e)."""
+        xp = self.xp
+        return xp.concat([xp.reshape(H, (-1,)), xp.reshape(Wt, (-1,))])
+
+    def lift(self, H: Array) -> Array:
+        """``H~ = [H, 1]`` with a bias, ``H`` without."""
+        if not self.spec.bias:
+            return H
+        one = self.xp.ones((H.shape[0], 1), dtype=H.dtype, device=device(H))
+        return self.xp.concat([H, one], axis=1)
+
+    def pack(self, head: Head) -> Array:
+        """A head of this class as a packed vector."""
+        if not self.spec.bias:
+            return self.join(head.H, head.W)
+        b = head.b if head.b is not None else self.xp.zeros_like(self.base)
+        return self.join(head.H, self.xp.concat([head.W, b[:, None]], axis=1))
+
+    def head(self, x: Array) -> Head:
+        """The head that a packed vector stands for."""
+        H, Wt = self.split(x)
+        return Head(H, Wt[:, : self.dim], Wt[:, self.dim] if self.spec.bias else None)
+
+    # ------------------------------------------------------------------ value and gradient
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """Start and stop of each chunk of contexts."""
+        for start in range(0, self.contexts, self.step):
+            yield start, min(start + self.step, self.contexts)
+
+    def _softmax(self, A: Array) -> tuple[Array, Array]:
+        """``logsumexp`` (rows,) and probabilities of a chunk of logits, which are overwritten."""
+        xp = self.xp
+        top = xp.max(A, axis=1, keepdims=True)
+        A -= top
+        Q = xp.exp(A)
+        total = xp.sum(Q, axis=1, keepdims=True)
+        Q /= total
+        return xp.log(total[:, 0]) + top[:, 0], Q
+
+    def _penalty(self, H: Array, W: Array) -> float:
+        if self.ridge == 0:
+            return 0.0
+        xp = self.xp
+        return 0.5 * self.ridge * float(self.pi @ xp.sum(H * H, axis=1) + self.base @ xp.sum(W * W, axis=1))
+
+    def value(self, x: Array) -> float:
+        """The gap (ridge included) at x.  Cost: one product."""
+        H, Wt = self.split(x)
+        Ht, total = self.lift(H), 0.0
+        for start, stop in self.ranges():
+            A = Ht[start:stop, :] @ Wt.T
+            inner = self.distribution.table.inner(A, start, stop)
+            log_total, _ = self._softmax(A)
+            total += float(self.pi[start:stop] @ (log_total - inner))
+        self.work += 1
+        return total - self.entropy + self._penalty(H, Wt[:, : self.dim])
+
+    def evaluate(self, x: Array) -> Evaluation:
+        """Gap, gradient and unigram law at x, in one pass over the chunks.  Cost: three products."""
+        xp, table = self.xp, self.distribution.table
+        H, Wt = self.split(x)
+        W, Ht = Wt[:, : self.dim], self.lift(H)
+        total, rows = 0.0, []
+        gradient_W, excess = xp.zeros_like(Wt), xp.zeros_like(self.base)
+        for start, stop in self.ranges():
+            A = Ht[start:stop, :] @ Wt.T
+            inner = table.inner(A, start, stop)
+            log_total, Q = self._softmax(A)
+            weights = self.pi[start:stop]
+            total += float(weights @ (log_total - inner))
+            G = table.residual(Q, start, stop)  # Q - P
+            G *= weights[:, None]
+            rows.append(G @ W)
+            gradient_W += G.T @ Ht[start:stop, :]
+            excess += xp.sum(G, axis=0)
+        self.work += 3
+        gradient_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
+        if self.ridge:
+            gradient_H += self.ridge * self.pi[:, None] * H
+            gradient_W[:, : self.dim] += self.ridge * self.base[:, None] * W
+        gap = total - self.entropy + self._penalty(H, W)
+        unigram = xp.clip(self.distribution.marginal + excess, 0.0, None)
+        return Evaluation(gap, self.join(gradient_H, gradient_W), unigram)
+
+    # ------------------------------------------------------------------ curvature
+
+    def softmax_chunks(self, x: Array) -> Iterator[tuple[int, int, Array]]:
+        """``(start, stop, Q)`` for each chunk of contexts; Q must not be written to.  Cost: one product for a pass.
+
+        A dense target, which holds a C x V table anyway, remembers the chunks of the last x asked for.
+        """
+        if self._memo is not None and self._memo[0] is x:
+            yield from self._memo[1]
+            return
+        H, Wt = self.split(x)
+        Ht, chunks = self.lift(H), []
+        for start, stop in self.ranges():
+            chunk = start, stop, self._softmax(Ht[start:stop, :] @ Wt.T)[1]
+            if not self.distribution.is_sparse:
+                chunks.append(chunk)
+            yield chunk
+        self.work += 1
+        self._memo = (x, chunks) if chunks else None
+
+    def _residual(self, Q: Array, start: int, stop: int) -> Array:
+        """``G = pi (Q - P)`` on a chunk, leaving Q as it is."""
+        G = self.distribution.table.residual(self.xp.asarray(Q, copy=True), start, stop)
+        G *= self.pi[start:stop][:, None]
+        return G
+
+    def hessian_product(self, x: Array, direction: Array, gauss_newton: bool = False) -> Array:
+        """Hessian at x times ``direction`` (n,); ``gauss_newton`` drops the terms in G.  Cost: 6 or 7 products."""
+        xp = self.xp
+        H, Wt = self.split(x)
+        dH, dWt = self.split(direction)
+        W, dW, Ht = Wt[:, : self.dim], dWt[:, : self.dim], self.lift(H)
+        rows, out_W = [], xp.zeros_like(Wt)
+        for start, stop, Q in self.softmax_chunks(x):
+            weights = self.pi[start:stop][:, None]
+            D = dH[start:stop, :] @ W.T + Ht[start:stop, :] @ dWt.T  # dA
+            D -= xp.sum(Q * D, axis=1, keepdims=True)
+            D *= Q
+            D *= weights
+            row = D @ W
+            out_W += D.T @ Ht[start:stop, :]
+            if not gauss_newton:
+                G = self._residual(Q, start, stop)
+                row += G @ dW
+                out_W[:, : self.dim] += G.T @ dH[start:stop, :]
+            rows.append(row)
+        self.work += 4 if gauss_newton else 6
+        out_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
+        if self.ridge:
+            out_H += self.ridge * self.pi[:, None] * dH
+            out_W[:, : self.dim] += self.ridge * self.base[:, None] * dW
+        return self.join(out_H, out_W)
+
+    def residual_products(self, x: Array, right: Array | None, left: Array | None) -> tuple[Array | None, Array | None]:
+        """``G right`` (C, k) and ``G' left`` (V, k) for ``G = pi (Q - P)`` at x, in one pass."""
+        xp = self.xp
+        rows: list[Array] = []
+        columns = None if left is None else xp.zeros((self.vocab, left.shape[1]), dtype=x.dtype, device=device(x))
+        for start, stop, Q in self.softmax_chunks(x):
+            G = self._residual(Q, start, stop)
+            if right is not None:
+                rows.append(G @ right)
+            if left is not None:
+                columns += G.T @ left[start:stop, :]
+        return (xp.concat(rows, axis=0) if rows else None), columns

@@ -1,0 +1,103 @@
+"""Where a fit begins: closed-form truncations, a lower-dimensional fit with columns appended, random factors.
+
+Every candidate is a valid head, so the fit can only end below the best of them; in particular below the witnesses
+of the upper bounds it starts from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from experiments.heads.objective import Objective
+from synth._array import Array, device, like
+from theory import Head, NotApplicable
+from theory.bounds.support import moment_curve_head
+from theory.truncation import unigram_truncation
+
+SMOOTHING = (0.1, 0.01)
+"""Shares of the unigram law mixed in before taking logarithms where some probabilities are zero."""
+
+SCALES = (2.0, 1.0, 0.5, 0.25, 0.1, 0.03)
+"""Lengths tried for appended columns."""
+
+OVERSAMPLING, SWEEPS = 8, 3
+"""Extra columns and passes of the subspace iteration that finds the directions to append."""
+
+
+def closed_forms(objective: Objective) -> Iterator[tuple[str, Array]]:
+    """Named packed starts that need no earlier fit: truncations in the unigram metric, and the moment curve."""
+    distribution, spec = objective.distribution, objective.spec
+    for share in (0.0,) if distribution.is_positive else SMOOTHING:
+        head = unigram_truncation(distribution, spec.dim, spec.bias, share)
+        yield (f"truncation, {share:g} smoothed" if share else "truncation"), objective.pack(head)
+    try:
+        yield "moment curve", objective.pack(moment_curve_head(distribution, spec))
+    except NotApplicable:
+        return
+
+
+def random_start(objective: Objective, seed: int) -> Array:
+    """Gaussian hidden states, a small Gaussian head, the unigram law as bias; drawn by NumPy and moved."""
+    rng = np.random.default_rng(seed)
+    H = rng.standard_normal((objective.contexts, objective.dim))
+    Wt = 0.02 * rng.standard_normal((objective.vocab, objective.columns))
+    packed = objective.join(like(H, objective.pi), like(Wt, objective.pi))
+    if objective.spec.bias:
+        _, tokens = objective.split(packed)
+        tokens[:, objective.dim] += objective.xp.log(objective.base)
+    return packed
+
+
+def appended(objective: Objective, head: Head) -> tuple[str, Array]:
+    """A head of smaller dimension with the columns that lower its gap fastest, at the best of ``SCALES``.
+
+    They are the leading singular directions of ``-D_pi^{-1/2} G D_base^{-1/2}``, G the gradient in the logits; the
+    new columns enter at the length that gives the lowest gap, or as zeros when none lowers it: the ladder never rises.
+    """
+    xp = objective.xp
+    extra = objective.dim - head.dim
+    place = objective.pi
+    zeros_H = xp.zeros((objective.contexts, extra), dtype=place.dtype, device=device(place))
+    zeros_W = xp.zeros((objective.vocab, extra), dtype=place.dtype, device=device(place))
+    flat = objective.pack(_widen(xp, head, zeros_H, zeros_W))
+    if extra == 0:
+        return "earlier fit", flat
+    left, values, right = _descent_directions(objective, flat, extra)
+    root_H = left * xp.sqrt(values)[None, :] / xp.sqrt(objective.pi)[:, None]
+    root_W = right * xp.sqrt(values)[None, :] / xp.sqrt(objective.base)[:, None]
+    trials = [flat] + [objective.pack(_widen(xp, head, scale**0.5 * root_H, scale**0.5 * root_W)) for scale in SCALES]
+    return "appended", min(trials, key=objective.value)
+
+
+def _widen(xp: object, head: Head, H: Array, W: Array) -> Head:
+    concat = xp.concat  # type: ignore[attr-defined]
+    return Head(concat([head.H, H], axis=1), concat([head.W, W], axis=1), head.b)
+
+
+def _descent_directions(objective: Objective, x: Array, count: int) -> tuple[Array, Array, Array]:
+    """Leading singular triples of ``D_pi^{-1/2} (-G) D_base^{-1/2}``: (C, k), (k,), (V, k), by subspace iteration."""
+    xp = objective.xp
+    root_pi, root_base = xp.sqrt(objective.pi)[:, None], xp.sqrt(objective.base)[:, None]
+    width = min(count + OVERSAMPLING, objective.contexts, objective.vocab)
+    rng = np.random.default_rng(count)
+    basis = like(rng.standard_normal((objective.vocab, width)), objective.pi)
+    for _ in range(SWEEPS):
+        basis, _ = xp.linalg.qr(basis)
+        image, _ = objective.residual_products(x, basis / root_base, None)
+        frame, _ = xp.linalg.qr(image / root_pi)
+        _, basis = objective.residual_products(x, None, frame / root_pi)
+        basis = basis / root_base
+    right, values, left = xp.linalg.svd(basis, full_matrices=False)
+    kept = min(count, int(values.shape[0]))
+    left_columns = frame @ left.T
+    if kept < count:  # a table smaller than the step: the missing directions stay zero
+        return _pad(xp, -left_columns, count), _pad(xp, values[None, :], count)[0, :], _pad(xp, right, count)
+    return -left_columns[:, :kept], values[:kept], right[:, :kept]
+
+
+def _pad(xp: object, matrix: Array, columns: int) -> Array:
+    missing = columns - matrix.shape[1]
+    zeros = xp.zeros((matrix.shape[0], missing), dtype=matrix.dtype, device=device(matrix))  # type: ignore[attr-defined]
+    return xp.concat([matrix, zeros], axis=1)  # type: ignore[attr-defined]

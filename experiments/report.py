@@ -1,0 +1,45 @@
+"""Runs floor curves and says what came out: a sentence, a table and the files, for each; one figure for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.config import FloorConfig
+from experiments.figures.floor import draw
+from experiments.floor import FloorCurve, run
+from experiments.table import table
+
+
+def floor_report(configs: Sequence[FloorConfig], figure: Path) -> None:
+    """Run every configuration, print each as it is done, and draw them side by side into ``figure``.png and .pdf."""
+    curves = []
+    for config in configs:
+        curve = run(config)
+        curves.append(curve)
+        print(_account(curve), flush=True)
+    paths = draw([curve.folder for curve in curves], figure)
+    print("figure:  " + "  ".join(map(str, paths)))
+
+
+def _account(curve: FloorCurve) -> str:
+    first = curve.records[0]
+    lines = [
+        curve.sentence,
+        f"{first['contexts']:,} contexts x {first['vocab']:,} tokens, entropy {first['entropy']:.4f} nats per token; "
+        f"head {'with' if first['bias'] else 'without'} bias; gaps in nats per token above the entropy",
+        table(curve.records),
+    ]
+    zeros = [record for record in curve.records if record["exact"] == 0]
+    if zeros:
+        reached = zeros[0]["gap"]
+        lines.append(f"the floor is exactly 0 from d = {zeros[0]['dim']} on (fitted there: {reached:.1e})")
+    if any(record["status"] == "unattained" for record in curve.records):
+        lines.append("unattained: no finite head reaches the infimum; the loss given is an upper bound, still falling")
+    broken = [record["dim"] for record in curve.records if not record["holds"]]
+    if broken:
+        lines.append(f"A BOUND IS VIOLATED at d = {', '.join(map(str, broken))}: please report this with the config")
+    seconds = math.fsum(record["seconds"] for record in curve.records)
+    lines.append(f"results: {curve.folder / 'floor.parquet'}  ({seconds:.0f} s of fitting)\n")
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""From a configuration to the distribution it names: a synthetic family, or the n-grams of a text."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.config import EMBEDDED, Source
+from synth import ContextualDistribution, families
+
+
+@dataclass(frozen=True)
+class Described:
+    """A distribution and one sentence that says what it is."""
+
+    distribution: ContextualDistribution
+    sentence: str
+
+
+def build(source: Source) -> Described:
+    """The distribution that ``source`` names.
+
+    Raises ``ValueError`` for an unknown family or parameter, an unreadable or empty text, or contradictory choices.
+    """
+    if (source.family is None) == (source.corpus is None):
+        found = "both a family and a corpus" if source.family else "neither a family nor a corpus"
+        raise ValueError(f"{found} given; choose one, for instance --family zipf or --corpus {EMBEDDED}")
+    return _synthetic(source) if source.family is not None else _corpus(source)
+
+
+def _synthetic(source: Source) -> Described:
+    chosen = {
+        name: value
+        for name, value in dataclasses.asdict(source).items()
+        if value is not None and name not in ("family", "corpus", "order", "min_count")
+    }
+    distribution = families.make(str(source.family), **chosen)
+    known = distribution.known
+    listed = ", ".join(f"{key} {value}" for key, value in known.parameters.items())
+    return Described(distribution, f"{known.family}: {listed or 'no parameters'}")
+
+
+def _corpus(source: Source) -> Described:
+    from experiments.lm import corpus
+
+    extra = [
+        name
+        for name, value in dataclasses.asdict(source).items()
+        if value is not None and name not in ("family", "corpus", "order", "min_count", "vocab")
+    ]
+    if extra:
+        raise ValueError(f"{extra[0]} is a parameter of synthetic families; drop it when a corpus is given")
+    name = str(source.corpus)
+    text = corpus.moby_dick() if name == EMBEDDED else corpus.read_text(name)
+    words = corpus.tokenize(text, source.vocab or 2048, name=Path(name).stem)
+    distribution = families.ngram(words.tokens, source.order, words.vocab, source.min_count)
+    facts = distribution.known.parameters
+    return Described(
+        distribution,
+        f"{words.name}, {source.order}-grams of {len(words.tokens):,} tokens, vocabulary {words.vocab}: "
+        f"{distribution.contexts:,} of {facts['contexts_total']:,} contexts (seen at least {source.min_count} times), "
+        f"{facts['coverage']:.1%} of the text",
+    )

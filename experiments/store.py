@@ -1,0 +1,118 @@
+"""The folder of one run: each rank written as it is finished, atomically, so that nothing is lost when a run dies.
+
+``config.json`` the resolved configuration and provenance, ``fit-0032.npz`` the head and fit of dimension 32,
+``record-0032.json`` the line of the table, ``floor.parquet`` all lines so far.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.heads.fit import Fit, FitStatus
+from synth._array import Array, like, to_numpy
+from theory import Head, HeadSpec
+
+NUMBERS = ("gap", "loss", "certified_excess", "decrement", "evaluations", "seconds", "trend", "starts", "spread")
+"""Fields of a fit stored as numbers; ``start`` and ``metric`` are stored as text."""
+
+
+class RunFolder:
+    """Results of one run under ``path``; implements ``FitStore``.  ``reference`` fixes the array library of heads."""
+
+    def __init__(self, path: Path, reference: Array) -> None:
+        self.path, self.reference = path, reference
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Write ``config.json``.  Raises ``ValueError`` where the folder cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(self.path / "config.json", json.dumps(facts, indent=2, default=str).encode())
+        except OSError as error:
+            raise ValueError(f"cannot write to {self.path} ({error.strerror}); choose another --out") from error
+
+    # ------------------------------------------------------------------ fits
+
+    def _fit_path(self, dim: int) -> Path:
+        return self.path / f"fit-{dim:04d}.npz"
+
+    def save(self, fit: Fit) -> None:
+        """Keep a finished fit with its head."""
+        arrays = {"H": to_numpy(fit.head.H), "W": to_numpy(fit.head.W)}
+        if fit.head.b is not None:
+            arrays["b"] = to_numpy(fit.head.b)
+        facts = {name: getattr(fit, name) for name in NUMBERS}
+        facts |= {"start": fit.start, "metric": fit.metric, "status": fit.status.name, "spec": _spec(fit.spec)}
+        target = self._fit_path(fit.dim)
+        with _replacing(target) as stream:
+            np.savez(stream, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+
+    def load(self, spec: HeadSpec) -> Fit | None:
+        """The finished fit of this class, or ``None`` when there is none or its file is damaged."""
+        try:
+            with np.load(self._fit_path(spec.dim), allow_pickle=False) as stored:
+                facts = json.loads(str(stored["facts"]))
+                if facts.pop("spec") != _spec(spec):
+                    return None
+                bias = like(stored["b"], self.reference) if "b" in stored else None
+                head = Head(like(stored["H"], self.reference), like(stored["W"], self.reference), bias)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+        return Fit(spec=spec, head=head, status=FitStatus[facts.pop("status")], **facts)
+
+    # ------------------------------------------------------------------ records
+
+    def record(self, line: Mapping[str, Any]) -> None:
+        """Keep one line of the table and refresh ``floor.parquet``."""
+        _write(self.path / f"record-{line['dim']:04d}.json", json.dumps(line).encode())
+        self.compact()
+
+    def records(self) -> list[dict[str, Any]]:
+        """All lines so far, by dimension."""
+        return [json.loads(file.read_text()) for file in sorted(self.path.glob("record-*.json"))]
+
+    def compact(self) -> None:
+        """Write every line so far to ``floor.parquet``."""
+        import pandas as pd
+
+        with _replacing(self.path / "floor.parquet") as stream:
+            pd.DataFrame(self.records()).to_parquet(stream, index=False)
+
+
+def _spec(spec: HeadSpec) -> dict[str, Any]:
+    return dataclasses.asdict(spec)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _replacing(path) as stream:
+        stream.write(data)
+
+
+class _replacing:
+    """A binary stream that becomes ``path`` only when it is complete and on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Any:
+        number, self.name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
+        self.stream = os.fdopen(number, "wb")
+        return self.stream
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+        self.stream.close()
+        if kind is None:
+            os.replace(self.name, self.path)
+        else:
+            os.unlink(self.name)

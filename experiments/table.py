@@ -1,0 +1,53 @@
+"""Records as a table for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+COLUMNS = ("d", "fitted floor", "proved lower", "by", "proved upper", "by", "exact", "evals", "seconds", "status")
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """The records as aligned columns; gaps in nats per token above the entropy."""
+    lines = [COLUMNS, *map(_line, records)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    text = {3, 5, 9}  # left-aligned columns
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if number in text else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _line(record: dict[str, Any]) -> tuple[str, ...]:
+    certified = record["certified_excess"]
+    status = record["status"]
+    if status == "converged" and certified is not None:
+        status += f" (within {certified:.0e})"
+    if status == "unattained":
+        status += f" (last fall {record['trend']:.0e})"
+    return (
+        str(record["dim"]),
+        number(record["gap"]),
+        number(record["lower"]),
+        record["lower_name"],
+        number(record["upper"]),
+        record["upper_name"],
+        "" if record["exact"] is None else number(record["exact"]),
+        f"{record['evaluations']:.0f}",
+        f"{record['seconds']:.1f}",
+        status,
+    )
+
+
+def number(value: float) -> str:
+    """A gap in nats: six decimals, or two significant digits below 1e-4; ``0`` is exactly zero."""
+    if value == 0:
+        return "0"
+    if math.isinf(value):
+        return "inf"
+    return f"{value:.6f}" if abs(value) >= 1e-4 else f"{value:.1e}"
