@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
 
 
 def integer(name: str, value: object, least: int, most: float = math.inf, why: str = "") -> int:
@@ -39,3 +42,13 @@ def member(what: str, name: str, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"no {what} is named {name!r}; {hint}choose one of: {', '.join(names)}")
+
+
+def generator(seed: object) -> np.random.Generator:
+    """The NumPy generator of an integer seed >= 0; ``None`` is refused, since nothing could be drawn again."""
+    return np.random.default_rng(integer("seed", seed, 0))
+
+
+def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``parameters`` with NumPy scalars as Python numbers, fit to be stored and read back."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}

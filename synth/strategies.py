@@ -1,7 +1,7 @@
 """Public Hypothesis strategies: draw small worlds, and shrink them to the smallest that still shows a bug.
 
-``distributions()`` draws from every family and from raw integer counts; shrinking goes towards the raw tables with
-few contexts, few tokens and small counts::
+``distributions()`` draws from every family and from raw integer counts.  Shrinking goes towards few contexts and few
+tokens, small counts in a raw table, and small parameters in a family::
 
     from hypothesis import given
     from synth import strategies
@@ -94,7 +94,7 @@ def positive_distributions(max_contexts: int = 6, max_vocab: int = 6) -> Distrib
 
 
 def distributions(max_contexts: int = 6, max_vocab: int = 6) -> Distributions:
-    """Any distribution: raw tables first (the way shrinking goes), then every family."""
+    """Any distribution: a raw table, or a member of any family."""
     return st.one_of(
         raw_distributions(max_contexts, max_vocab), *(family(max_contexts, max_vocab) for family in by_family.values())
     )

@@ -100,7 +100,7 @@ def _candidates(
     so the lowest closed form leads a homotopy, and the lowest appended head is descended from besides.
     """
     objective = _objective(distribution, spec, options)
-    appended = [starts.appended(objective, head) for head in heads]
+    appended = [("appended", starts.appended(objective, head)) for head in heads]
     closed = list(starts.closed_forms(objective))
     groups = [appended + closed] if distribution.is_positive else [closed, appended]
     for number, group in enumerate(groups):
@@ -150,7 +150,7 @@ def _run(
     """From one starting point to a certified minimum, or as far as it goes."""
     objective = _objective(distribution, spec, options)
     name, x, homotopy = start
-    if homotopy:
+    if homotopy and objective.value(x) > options.tolerance:
         x = _homotopy(objective, x, options, watch)
     trace, excess, course = _certified_descent(objective, x, options, watch)
     head = objective.head(trace.x)

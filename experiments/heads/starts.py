@@ -11,13 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.heads.objective import Objective
-from synth._array import Array, device, like
-from theory import Head, NotApplicable
-from theory.bounds.support import moment_curve_head
-from theory.truncation import unigram_truncation
+from synth._array import Array, device, like, to_numpy
+from theory import Head, catalogue
 
-SMOOTHING = (0.1, 0.01)
-"""Shares of the unigram law mixed in before taking logarithms where some probabilities are zero."""
+WITNESSES = ("plug-in-unigram", "plug-in-svd", "moment-curve", "unigram")
+"""Upper bounds whose witnesses are starting points; every other upper bound lies above one of these."""
 
 SCALES = (2.0, 1.0, 0.5, 0.25, 0.1, 0.03)
 """Lengths tried for appended columns."""
@@ -27,15 +25,11 @@ OVERSAMPLING, SWEEPS = 8, 3
 
 
 def closed_forms(objective: Objective) -> Iterator[tuple[str, Array]]:
-    """Named packed starts that need no earlier fit: truncations in the unigram metric, and the moment curve."""
-    distribution, spec = objective.distribution, objective.spec
-    for share in (0.0,) if distribution.is_positive else SMOOTHING:
-        head = unigram_truncation(distribution, spec.dim, spec.bias, share)
-        yield (f"truncation, {share:g} smoothed" if share else "truncation"), objective.pack(head)
-    try:
-        yield "moment curve", objective.pack(moment_curve_head(distribution, spec))
-    except NotApplicable:
-        return
+    """Named packed starts that need no earlier fit: the witnesses of the upper bounds in ``WITNESSES``."""
+    for name in WITNESSES:
+        head = catalogue[name](objective.distribution, objective.spec).witness
+        if head is not None:
+            yield name, appended(objective, _trim(objective, head))
 
 
 def random_start(objective: Objective, seed: int) -> Array:
@@ -50,25 +44,39 @@ def random_start(objective: Objective, seed: int) -> Array:
     return packed
 
 
-def appended(objective: Objective, head: Head) -> tuple[str, Array]:
+def appended(objective: Objective, head: Head) -> Array:
     """A head of smaller dimension with the columns that lower its gap fastest, at the best of ``SCALES``.
 
     They are the leading singular directions of ``-D_pi^{-1/2} G D_base^{-1/2}``, G the gradient in the logits; the
     new columns enter at the length that gives the lowest gap, or as zeros when none lowers it: the ladder never rises.
     """
+    head.check_shape(objective.distribution)
     xp = objective.xp
     extra = objective.dim - head.dim
+    if extra < 0:
+        raise ValueError(
+            f"a start of dimension {head.dim} was given for a head of dimension {objective.dim}; truncate it"
+        )
+    head = head.on(objective.pi)
     place = objective.pi
     zeros_H = xp.zeros((objective.contexts, extra), dtype=place.dtype, device=device(place))
     zeros_W = xp.zeros((objective.vocab, extra), dtype=place.dtype, device=device(place))
     flat = objective.pack(_widen(xp, head, zeros_H, zeros_W))
     if extra == 0:
-        return "earlier fit", flat
+        return flat
     left, values, right = _descent_directions(objective, flat, extra)
     root_H = left * xp.sqrt(values)[None, :] / xp.sqrt(objective.pi)[:, None]
     root_W = right * xp.sqrt(values)[None, :] / xp.sqrt(objective.base)[:, None]
     trials = [flat] + [objective.pack(_widen(xp, head, scale**0.5 * root_H, scale**0.5 * root_W)) for scale in SCALES]
-    return "appended", min(trials, key=objective.value)
+    return min(trials, key=objective.value)
+
+
+def _trim(objective: Objective, head: Head) -> Head:
+    """The head without its idle columns (zero in H and W): they would stay idle, their gradient being zero."""
+    xp = objective.xp
+    used = to_numpy(xp.any(head.H != 0, axis=0) & xp.any(head.W != 0, axis=0))
+    kept = like(np.flatnonzero(used), head.H)
+    return head if used.all() else Head(xp.take(head.H, kept, axis=1), xp.take(head.W, kept, axis=1), head.b)
 
 
 def _widen(xp: object, head: Head, H: Array, W: Array) -> Head:

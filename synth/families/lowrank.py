@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from synth import spectra
-from synth._check import integer, positive
+from synth._check import generator, integer, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -33,13 +33,13 @@ def low_rank(  # noqa: PLR0913
     Raises ``ValueError`` for ``rank`` above ``min(C, V - 1)`` (``min(C - 1, V - 1)`` if centred), and for a spectrum
     whose smallest value would drown in rounding, since the stated rank could not be seen.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 1 + int(centred))
     integer("vocab", vocab, 2)
     most = min(contexts - int(centred), vocab - 1)
     integer("rank", rank, 1, most, "the logits of so many contexts and tokens have no higher centred rank")
     values = _spectrum(spectrum, rank, max(contexts, vocab))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     U = _orthonormal(rng, contexts, rank, centred)
     T = _orthonormal(rng, vocab, rank, centred=True)
     logits = (U * (positive("scale", scale) * np.sqrt(contexts * vocab) * values)) @ T.T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth._check import integer, positive
+from synth._check import generator, integer, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.families._rank import product_rank
 from synth.known import Known
@@ -25,7 +25,7 @@ def markov(
 
     Raises ``ValueError`` for more than 10^6 histories.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("vocab", vocab, 2)
     integer("states", states, 1)
     integer("history", history, 0)
@@ -35,7 +35,7 @@ def markov(
             f"{HISTORIES_LIMIT:.0e}; lower vocab or history"
         )
     alpha = positive("concentration", concentration)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     T = rng.dirichlet(np.full(states, alpha), size=states)
     E = rng.dirichlet(np.full(vocab, alpha), size=states)
     joint = np.full((1, states), 1.0 / states)  # probability of (history, state about to emit)

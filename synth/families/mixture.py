@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth import logspace
-from synth._check import integer, positive
+from synth._check import generator, integer, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -26,12 +26,12 @@ def mixture(
 
     Source: Yang, Dai, Salakhutdinov & Cohen (2018), "Breaking the softmax bottleneck".
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 1)
     integer("vocab", vocab, 2)
     integer("components", components, 1)
     spread = positive("scale", scale) / np.sqrt(integer("rank", rank, 1))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     W = rng.standard_normal((vocab, rank))
     log_m = logspace.log(rng.dirichlet(np.ones(components), size=contexts))
     log_p = np.full((contexts, vocab), -np.inf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth._check import integer, nonnegative, positive
+from synth._check import generator, integer, nonnegative, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -19,11 +19,11 @@ def near_unigram(
     ``log p0`` where V leaves room.  To second order in ``eps`` the floor with a bias is half the tail energy of
     ``D_pi^1/2 eps M D_p0^1/2`` with ``sqrt(p0)`` projected out (theory page "near unigram").
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 2)
     integer("vocab", vocab, 2)
     unigram = -nonnegative("exponent", exponent) * np.log(np.arange(1, vocab + 1))
-    M = np.random.default_rng(seed).standard_normal((contexts, vocab))
+    M = generator(seed).standard_normal((contexts, vocab))
     M -= M.mean(axis=0)
     rank = min(contexts, vocab) - 1
     known = Known("near_unigram", parameters, logit_rank=min(rank + int(exponent > 0), vocab - 1), bias_rank=rank)

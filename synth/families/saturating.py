@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from synth._check import integer, nonnegative
+from synth._check import integer, nonnegative, plain
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -26,7 +26,7 @@ def staircase(vocab: int = 6, exponent: float = 0.0) -> ContextualDistribution:
     ``h_c w_v = -M^(2(v - c) - 1)`` tends to 0 for v <= c and to minus infinity for v > c as M grows: the head tends
     to P entrywise, and P is never positive where the limit is not.  A bias costs at most one further dimension.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("vocab", vocab, 2)
     base = np.arange(1, vocab + 1) ** -nonnegative("exponent", exponent)
     P = np.tril(np.broadcast_to(base, (vocab, vocab)))

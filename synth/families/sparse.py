@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from synth._check import integer, positive
+from synth._check import generator, integer, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -30,12 +30,12 @@ def sparse(
 
     Contexts weigh the same; stored sparsely.  Known: floor zero (an infimum) from 2k dimensions, 2k - 1 with a bias.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 1)
     integer("vocab", vocab, 2)
     integer("k", k, 1, vocab, "a support lies inside the vocabulary")
     alpha = np.full(k, positive("concentration", concentration))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     columns = np.stack([rng.choice(vocab, size=k, replace=False) for _ in range(contexts)])
     return _on_supports(columns, rng.dirichlet(alpha, size=contexts), vocab, Known("sparse", parameters))
 
@@ -49,7 +49,7 @@ def all_k_subsets(vocab: int = 7, k: int = 2) -> ContextualDistribution:
 
     Source: Alon, Moran & Yehudayoff (sign rank); Gottlieb (1966), "A certain class of incidence matrices".
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("vocab", vocab, 2)
     integer("k", k, 1, vocab, "a subset lies inside the vocabulary")
     if math.comb(vocab, k) > SUBSETS_LIMIT:
@@ -75,7 +75,7 @@ def one_hot(vocab: int = 8) -> ContextualDistribution:
 
     Known: entropy 0; ``probability_rank = V``; floor zero (an infimum) from 2 dimensions, or 1 with a bias.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     columns = np.arange(integer("vocab", vocab, 2))[:, None]
     known = Known("one_hot", parameters, probability_rank=vocab, entropy=0.0)
     return _on_supports(columns, np.ones(columns.shape), vocab, known)

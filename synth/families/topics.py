@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth._check import integer, positive
+from synth._check import generator, integer, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.families._rank import product_rank
 from synth.known import Known
@@ -25,11 +25,11 @@ def topics(
     factors have full rank beyond rounding (very small concentrations can draw the same one-token topic twice).
     The *logit* rank is not known: a logarithm does not keep the rank of P.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 1)
     integer("vocab", vocab, 2)
     integer("topics", topics, 1)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     B = rng.dirichlet(np.full(topics, positive("mixing", mixing)), size=contexts)
     T = rng.dirichlet(np.full(vocab, positive("concentration", concentration)), size=topics)
     known = Known("topics", parameters, probability_rank=product_rank(B, T))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth import spectra
-from synth._check import integer, nonnegative, positive
+from synth._check import generator, integer, nonnegative, plain, positive
 from synth.distribution import ContextualDistribution
 from synth.known import Known
 
@@ -24,12 +24,12 @@ def zipf(
     the same.  Known (with probability one over the draw): ``bias_rank = min(rank, C - 1, V - 1)``, and ``logit_rank``
     one more for the unigram direction where C and V leave room, ``min(rank + [exponent > 0], C, V - 1)``.
     """
-    parameters = dict(locals())
+    parameters = plain(locals())
     integer("contexts", contexts, 1)
     integer("vocab", vocab, 2)
     s = positive("scale", scale) * spectra.power_law(integer("rank", rank, 1), exponent=0.5)
     unigram = -nonnegative("exponent", exponent) * np.log(np.arange(1, vocab + 1))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     X = rng.standard_normal((contexts, rank))
     Y = rng.standard_normal((rank, vocab))
     known = Known(

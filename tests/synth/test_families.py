@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,8 +19,8 @@ every_family = pytest.mark.parametrize("family", list(strategies.by_family))
 catalogued = pytest.mark.parametrize("family", list(families.catalogue))
 
 
-FEW = settings(max_examples=settings.default.max_examples // 5)
-"""Examples for each family: a fifth of what the profile allows, since there are many families."""
+FEW = settings(max_examples=settings.default.max_examples // 8)
+"""Examples for each family: an eighth of what the profile allows, since there are many families."""
 
 
 def numerical_rank(matrix, magnitude):
@@ -42,7 +44,20 @@ def test_rows_and_weights_are_laws(family, data):
 @FEW
 @given(data=st.data())
 def test_claimed_ranks_are_the_ranks(family, data):
-    distribution = data.draw(strategies.by_family[family]())
+    check_ranks(data.draw(strategies.by_family[family]()))
+
+
+@pytest.mark.parametrize("claim", ["logit_rank", "bias_rank", "probability_rank"])
+@pytest.mark.parametrize("error", [-1, 1])
+def test_a_wrong_claim_is_caught(claim, error):
+    maker = families.topics if claim == "probability_rank" else families.low_rank
+    distribution = maker(12, 10, 4, seed=2)
+    wrong = replace(distribution.known, **{claim: 4 + error})
+    with pytest.raises(AssertionError):
+        check_ranks(distribution.with_known(wrong))
+
+
+def check_ranks(distribution):
     known = distribution.known
     if known.probability_rank is not None:
         assert numerical_rank(distribution.p, 1) == known.probability_rank
@@ -129,6 +144,12 @@ def test_markov_weights_are_history_probabilities():
     long = families.markov(vocab=3, states=2, history=2, seed=5)
     joint = short.weights[:, None] * short.p
     assert np.max(np.abs(long.weights.reshape(3, 3) - joint)) <= rounding(1, 9)
+
+
+def test_parameters_can_be_stored():
+    known = families.zipf(np.int64(5), np.int32(4), rank=2, scale=np.float64(0.5), seed=np.int64(3)).known
+    assert json.loads(json.dumps(known.parameters)) == known.parameters
+    assert known == families.zipf(5, 4, rank=2, scale=0.5, seed=3).known
 
 
 def test_very_concentrated_topics_claim_nothing_they_cannot_show():

@@ -28,6 +28,7 @@ CASES = [
     (families.markov, {"history": -1}, "history must be an integer at least 0, found -1"),
     (families.near_unigram, {"contexts": 1}, "contexts must be an integer at least 2, found 1"),
     (families.near_unigram, {"eps": 0.0}, "eps must be a finite number > 0, found 0.0"),
+    (families.zipf, {"seed": None}, "seed must be an integer at least 0, found None"),
     (families.staircase, {"vocab": 1}, "vocab must be an integer at least 2, found 1"),
 ]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth import ContextualDistribution, strategies
 from synth.table import SparseTable
 from tests.tolerances import rounding
+
+HALF = settings(max_examples=settings.default.max_examples // 2)
+"""Each draw builds three tables."""
 
 
 @st.composite
@@ -23,6 +26,7 @@ def blocks(draw):
     return dense, sparse, logits, start, stop
 
 
+@HALF
 @given(blocks())
 def test_block_inner_and_residual_are_the_dense_formulas(block):
     dense, sparse, logits, start, stop = block
@@ -34,6 +38,7 @@ def test_block_inner_and_residual_are_the_dense_formulas(block):
         assert np.max(np.abs(table.residual(logits.copy(), start, stop) - (logits - P))) <= slack
 
 
+@HALF
 @given(blocks())
 def test_taking_rows_and_columns_is_indexing(block):
     dense, sparse, _, start, stop = block
