@@ -12,14 +12,14 @@ import numpy as np
 
 from experiments.config import FloorConfig
 from experiments.heads import Fit, Options
-from experiments.heads.ladder import climb
+from experiments.heads.curve import climb, rungs
 from experiments.progress import LadderProgress
 from experiments.provenance import provenance
 from experiments.source import Described, build
 from experiments.store import RunFolder
 from synth import ContextualDistribution
 from synth._array import Array
-from theory import HeadSpec, Side, sandwich
+from theory import Side, sandwich
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ def run(config: FloorConfig) -> FloorCurve:
     described = build(config.source)
     distribution = described.distribution.on(_reference(config.solver.array))
     dims = config.heads.dims
-    for dim in dims:
-        HeadSpec(dim, config.heads.bias).check_against(distribution)
+    rungs(distribution, dims, config.heads.bias)
     folder = RunFolder(config.folder, distribution.weights)
     options = _options(config)
     folder.describe(_facts(config, described))

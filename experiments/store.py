@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.heads.fit import Fit, FitStatus
+from experiments.heads.fitted import Fit, FitStatus
 from synth._array import Array, like, to_numpy
 from theory import Head, HeadSpec
 
@@ -58,7 +58,7 @@ class RunFolder:
     def load(self, spec: HeadSpec) -> Fit | None:
         """The finished fit of this class, or ``None`` when there is none or its file is damaged."""
         try:
-            with np.load(self._fit_path(spec.dim), allow_pickle=False) as stored:
+            with self._fit_path(spec.dim).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 facts = json.loads(str(stored["facts"]))
                 if facts.pop("spec") != _spec(spec):
                     return None

@@ -55,12 +55,11 @@ def rho(x: Array) -> Array:
     return xp.where(small, series * t * t, xp.expm1(x) - x)
 
 
-def divergence(log_p: Array, log_q: Array) -> Array:
-    """``KL(p || q)`` in nats over the last axis, as a sum of non-negative terms (+inf where q misses p's support).
+def divergence_terms(log_p: Array, log_q: Array) -> Array:
+    """Elementwise ``p rho(E)``, ``E = log q - log p``, where p > 0, and ``q`` where p = 0: all non-negative.
 
-    With ``E = log q - log p`` it is ``sum_{p>0} p rho(E) + sum_{p=0} q``, equal to ``sum p log(p/q)`` because both
-    rows sum to one; every term is non-negative, so nothing cancels when p and q are close. Where ``E > 1`` the same
-    term is written ``q - p (1 + E)``, which cannot overflow.
+    They sum to ``KL(p || q)`` because both rows sum to one, and nothing cancels when p and q are close.  Where
+    ``E > 1`` the term is written ``q - p (1 + E)``, which cannot overflow.
     """
     xp = namespace(log_p, log_q)
     p, q = xp.exp(log_p), xp.exp(log_q)
@@ -69,4 +68,9 @@ def divergence(log_p: Array, log_q: Array) -> Array:
     error = xp.where(inside, log_q - xp.where(inside, log_p, zero), zero)
     above = error > 1
     term = xp.where(above, q - p * (1 + xp.where(above, error, zero)), p * rho(xp.where(above, zero, error)))
-    return xp.sum(xp.where(inside, term, q), axis=-1)
+    return xp.where(inside, term, q)
+
+
+def divergence(log_p: Array, log_q: Array) -> Array:
+    """``KL(p || q)`` in nats over the last axis (+inf where q misses p's support): ``divergence_terms`` summed."""
+    return namespace(log_p, log_q).sum(divergence_terms(log_p, log_q), axis=-1)

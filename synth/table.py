@@ -55,6 +55,10 @@ class DenseTable:
         q -= self.p[start:stop, :]
         return q
 
+    def divergence(self, log_q: Array, start: int, stop: int) -> Array:
+        """``KL(p_c || q_c)`` for the contexts ``start:stop`` whose log-probabilities ``log_q`` are given."""
+        return logspace.divergence(self.log_p[start:stop, :], log_q)
+
     def entropies(self) -> Array:
         """Entropy of each row, nats, shape (C,)."""
         return logspace.entropy(self.log_p)
@@ -139,6 +143,17 @@ class SparseTable:
         """``q - p`` on contexts ``start:stop``, written over ``q`` where the library allows."""
         where, rows, columns = self._slice(start, stop)
         return subtract_at(q, rows, columns, self.p[where])
+
+    def divergence(self, log_q: Array, start: int, stop: int) -> Array:
+        """``KL(p_c || q_c)`` for the contexts ``start:stop`` whose log-probabilities ``log_q`` are given.
+
+        Only the tokens seen are visited: the others hold ``1 - sum_seen q``, and cost just that.
+        """
+        xp = namespace(log_q)
+        where, rows, columns = self._slice(start, stop)
+        seen = gather(log_q, rows, columns)
+        cost = self._row_sums(logspace.divergence_terms(self.log_p[where], seen), start, stop)
+        return cost + xp.clip(1.0 - self._row_sums(xp.exp(seen), start, stop), 0.0, None)
 
     def entropies(self) -> Array:
         """Entropy of each row, nats, shape (C,)."""

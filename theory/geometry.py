@@ -70,7 +70,9 @@ def anisotropy(H: Array) -> float:
     count = int(H.shape[0])
     norms = xp.sqrt(xp.sum(H * H, axis=1))
     if count < 2 or bool(xp.any(norms == 0)):
-        raise ValueError(f"anisotropy needs at least two rows, none of them zero; found {count} rows, "
-                         f"{int(xp.sum(xp.astype(norms == 0, xp.int64)))} of them zero")
+        raise ValueError(
+            f"anisotropy needs at least two rows, none of them zero; found {count} rows, "
+            f"{int(xp.sum(xp.astype(norms == 0, xp.int64)))} of them zero"
+        )
     total = xp.sum(H / norms[:, None], axis=0)
     return (float(xp.sum(total * total)) - count) / (count * count - count)

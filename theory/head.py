@@ -92,12 +92,12 @@ class Head:
         Logits are formed ``CHUNK_ENTRIES`` at a time.  Raises ``ValueError`` when the shapes do not match.
         """
         head, target = self._double(), distribution.on(_double(distribution.weights))
-        head._check_shape(distribution)
+        head.check_shape(distribution)
         total = 0.0
         step = max(1, CHUNK_ENTRIES // distribution.vocab)
         for start in range(0, distribution.contexts, step):
             stop = min(start + step, distribution.contexts)
-            rows = logspace.divergence(target.table.block(start, stop), like(head.log_q(start, stop), target.weights))
+            rows = target.table.divergence(like(head.log_q(start, stop), target.weights), start, stop)
             total += float(target.weights[start:stop] @ rows)
         return total
 
@@ -107,7 +107,7 @@ class Head:
 
     def underestimate(self, distribution: ContextualDistribution) -> float:
         """The smallest M >= 0 with ``q >= e^-M p`` entrywise: the class Q_M this head lies in."""
-        self._check_shape(distribution)
+        self.check_shape(distribution)
         worst = 0.0
         step = max(1, CHUNK_ENTRIES // distribution.vocab)
         for start in range(0, distribution.contexts, step):
@@ -140,7 +140,14 @@ class Head:
         limit = math.inf if spec.max_underestimate is None else spec.max_underestimate
         return limit == math.inf or self.underestimate(distribution) <= limit
 
-    def _check_shape(self, distribution: ContextualDistribution) -> None:
+    def on(self, reference: Array) -> Head:
+        """The same head in the library, device and dtype of ``reference``."""
+        return Head(
+            like(self.H, reference), like(self.W, reference), None if self.b is None else like(self.b, reference)
+        )
+
+    def check_shape(self, distribution: ContextualDistribution) -> None:
+        """Raise ``ValueError`` unless the head is for as many contexts and tokens as ``distribution``."""
         if (self.H.shape[0], self.W.shape[0]) != (distribution.contexts, distribution.vocab):
             raise ValueError(
                 f"the head is for {self.H.shape[0]} contexts x {self.W.shape[0]} tokens, the distribution has "

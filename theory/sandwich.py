@@ -38,7 +38,7 @@ class Sandwich:
 
     @property
     def reached(self) -> float:
-        """The lowest gap in evidence for the sake of ``ratio``: the fit's, or without one the upper bound."""
+        """The gap that ``ratio`` judges: the fit's, or without one the upper bound."""
         return self.upper.value if self.fit_gap is None else self.fit_gap
 
     @property
@@ -50,8 +50,11 @@ class Sandwich:
 
     @property
     def holds(self) -> bool:
-        """The law: the lower bound is at most the upper bound and at most the fit, up to rounding."""
-        return self.lower.value <= min(self.upper.value, self.reached) + self.slack
+        """The law: every lower bound is at most every upper bound and at most the fit, up to rounding."""
+        binding = _binding(self.bounds)
+        below = max((bound.value for bound in binding if bound.side.is_lower), default=0.0)
+        above = min((bound.value for bound in binding if bound.side.is_upper), default=math.inf)
+        return below <= min(above, self.reached) + self.slack
 
     def __str__(self) -> str:
         fit = "" if self.fit_gap is None else f" <= fit {self.fit_gap:.6g}"
@@ -65,7 +68,7 @@ def sandwich(distribution: ContextualDistribution, spec: HeadSpec, fit: FitLike 
     Asymptotic predictions are listed among ``bounds`` but bind neither side.
     """
     bounds = tuple(entry(distribution, spec) for entry in catalogue)
-    binding = [bound for bound in bounds if bound.applies and bound.side is not Side.ASYMPTOTIC]
+    binding = _binding(bounds)
     below = [bound for bound in binding if bound.side.is_lower]
     above = [bound for bound in binding if bound.side.is_upper]
     exact = next((bound for bound in binding if bound.side is Side.EXACT), None)
@@ -81,3 +84,7 @@ def sandwich(distribution: ContextualDistribution, spec: HeadSpec, fit: FitLike 
         fit_gap=gap,
         slack=64 * EPS * scale * math.sqrt(distribution.contexts * distribution.vocab),
     )
+
+
+def _binding(bounds: tuple[Bound, ...]) -> list[Bound]:
+    return [bound for bound in bounds if bound.applies and bound.side is not Side.ASYMPTOTIC]

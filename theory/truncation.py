@@ -90,7 +90,9 @@ def unigram_truncation(
         return _assemble(H, W, b, dim)
     if dim == 0:
         return _assemble(H, W, None, dim)
-    return _assemble(xp.concat([H, like(np.ones((H.shape[0], 1)), H)], axis=1), xp.concat([W, b[:, None]], axis=1), None, dim)
+    return _assemble(
+        xp.concat([H, like(np.ones((H.shape[0], 1)), H)], axis=1), xp.concat([W, b[:, None]], axis=1), None, dim
+    )
 
 
 def _choose_anchor(anchor: Anchor | None, dim: int, bias: bool, all_seen: bool) -> Anchor:
@@ -174,4 +176,3 @@ def _sparse_factors(
     W = St @ root + np.outer(shift, root.sum(axis=0)) - (mean @ root)[None, :]
     reference = distribution.weights
     return like(root / weights[:, None], reference), like(W, reference), like(shift, reference)
-

@@ -17,6 +17,9 @@ from experiments.figures.style import COLOURS, COLUMN, house_style, save
 SMALLEST = 1e-9
 """Gaps below this are drawn on the line of zero, nats."""
 
+LINEAR = 10
+"""Curves that end at this dimension or before have a linear axis."""
+
 MARKERS = {"converged": "o", "unattained": "v", "limit": "s", "stalled": "s"}
 MEANING = {
     "converged": "fitted floor, certified",
@@ -66,8 +69,9 @@ def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
             mew=0.4, clip_on=False, label="exact value",
         )  # fmt: skip
     _axes(axis, data, zero)
+    _first_zero(axis, known, zero)
     axis.set_title(_title(facts))
-    axis.legend(frameon=False, loc="best", handlelength=1.6)
+    axis.legend(frameon=False, loc="best", handlelength=1.6, labelspacing=0.3)
 
 
 def _predicted(axis: Any, data: Any, zero: float) -> None:
@@ -75,6 +79,17 @@ def _predicted(axis: Any, data: Any, zero: float) -> None:
         return
     rows = data[data["predicted"].notna() & (data["predicted"] > zero)]
     axis.plot(rows["dim"], rows["predicted"], ":", color=COLOURS["predicted"], lw=1, label="near-unigram prediction")
+
+
+def _first_zero(axis: Any, known: Any, zero: float) -> None:
+    """Name the first dimension whose floor is exactly zero."""
+    vanishing = known[known["exact"] == 0]["dim"]
+    if len(vanishing):
+        first = vanishing.min()
+        axis.annotate(
+            f"exactly 0 at d = {first}", (first, zero), (-6, 34), textcoords="offset points", ha="right", fontsize=6.5,
+            color=COLOURS["exact"], arrowprops={"arrowstyle": "->", "color": COLOURS["exact"], "lw": 0.7},
+        )  # fmt: skip
 
 
 def _zero_line(data: Any) -> float:
@@ -90,10 +105,8 @@ def _axes(axis: Any, data: Any, zero: float) -> None:
 
     dims = list(data["dim"])
     axis.set_yscale("log")
-    if min(dims) > 0:
-        axis.set_xscale("log", base=2)
-    else:
-        axis.set_xscale("symlog", base=2, linthresh=1)
+    if max(dims) > LINEAR:
+        axis.set_xscale("symlog" if min(dims) == 0 else "log", base=2, **({"linthresh": 1} if min(dims) == 0 else {}))
     axis.xaxis.set_major_locator(FixedLocator(dims))
     axis.xaxis.set_major_formatter(FixedFormatter([str(dim) for dim in dims]))
     axis.xaxis.set_minor_locator(NullLocator())

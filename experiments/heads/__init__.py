@@ -1,8 +1,9 @@
 """Softmax heads fitted to their loss floor: objective, metrics, solver, certificate, ladder."""
 
-from experiments.heads.fit import Fit, FitStatus
-from experiments.heads.ladder import FitStore, ladder
+from experiments.heads.curve import FitStore, climb, ladder
+from experiments.heads.descent import Options
+from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.objective import Objective
-from experiments.heads.solver import Options, fit
+from experiments.heads.solver import fit
 
-__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "fit", "ladder"]
+__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "climb", "fit", "ladder"]

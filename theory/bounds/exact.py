@@ -40,7 +40,7 @@ def unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
 
     >>> from synth import families
     >>> from theory import HeadSpec, catalogue
-    >>> bound = catalogue["unigram"](families.one_hot(contexts=4, vocab=4), HeadSpec(dim=0, bias=True))
+    >>> bound = catalogue["unigram"](families.one_hot(4), HeadSpec(dim=0, bias=True))
     >>> abs(bound.value - math.log(4)) < 1e-12
     True
     """
@@ -87,9 +87,7 @@ def full_rank(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     full = min(distribution.vocab - 1, distribution.contexts - int(spec.bias))
     if not distribution.is_positive:
         if spec.dim < full:
-            raise NotApplicable(
-                f"zeros in P have no logarithm, so its rank says nothing below d = {full}; smooth P, or see sparse-support"
-            )
+            raise NotApplicable(f"zeros in P have no logarithm, so its rank says nothing below d = {full}; smooth P")
         reason = "an infimum, approached by smoothing the zeros away"
         return Claim(0.0, certificate={"kind": "full-dimension"}, reason=reason)
     L = distribution.centred_logits
@@ -99,7 +97,9 @@ def full_rank(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     scale = float(xp.max(xp.abs(distribution.log_p)))
     rank = spectrum.numerical_rank(sigma, distribution.table.shape, scale)
     if spec.dim < min(rank, full):
-        raise NotApplicable(f"the centred log-probabilities have rank {rank}; d >= {min(rank, full)} makes the floor zero")
+        raise NotApplicable(
+            f"the centred log-probabilities have rank {rank}; d >= {min(rank, full)} makes the floor zero"
+        )
     kept = min(spec.dim, int(sigma.shape[0]))
     bias = distribution.weights @ L if spec.bias else None
     return Claim(0.0, Head(U[:, :kept] * sigma[None, :kept], Vt[:kept, :].T, bias), {"kind": "full-dimension"})

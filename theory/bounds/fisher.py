@@ -79,7 +79,7 @@ def fisher_range_lower(distribution: ContextualDistribution, spec: HeadSpec) -> 
     Statement: $g(d) \ge \mathrm{tail}_d(D_r^{1/2} L D_s^{1/2} \Pi_s)$ for every
     $r_c s_v \le \kappa(M_{cv}) \pi_c p_{cv}$, $\kappa(t) = (e^{-t} - 1 + t)/t^2$; with a bias at d + 1.
     Side: lower.
-    Tight when: M is small and P is near a uniform table (the minorant then loses nothing).
+    Tight when: $M \to 0$ and P near uniform (the minorant then loses nothing).
     Assumes: a limit on the class.  Three minorants are tried.
     Units: nats per token.
     Cost: three dense SVDs.

@@ -57,7 +57,7 @@ def high_mass(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
         raise NotApplicable(f"needs more than {spec.rank + 2} tokens to leave one out, found {distribution.vocab}")
     for size in np.unique(np.geomspace(spec.rank + 2, largest, SETS).round().astype(np.int64)):
         tokens = np.sort(order[:size])
-        inside, mass = moves.restrict_tokens(distribution, tokens)
+        inside, mass = moves.restrict_tokens(distribution, tokens.tolist())
         for bound in (majorization(inside, spec), probability_floor(inside, spec)):
             if bound.applies and (best is None or mass * bound.value > best[0]):
                 best = (mass * bound.value, tokens, bound)

@@ -44,7 +44,8 @@ def majorization(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Statement: $g(d) \ge \omega \sum_{j>d} h(\sigma_j/\sqrt\omega)$, $\sigma$ of $D_r^{1/2} L D_s^{1/2} \Pi_s$ on the
     block, $r_c s_v \le \pi_c p_{cv}$, $\omega = \min r \min s$; with a bias at d + 1.
     Side: lower.
-    Tight when: P is near uniform and the tail small: ratios 1.3 to 1.8.  It collapses where probabilities spread.
+    Tight when: one context near uniform at d = 0 (exact in the limit); ratios 1.3 to 1.8 for near-uniform tables.  It
+    collapses where probabilities spread.
     Assumes: nothing more.  Splitting a context lowers $\min r$ and the value: merge identical contexts first.
     Units: nats per token.
     Cost: three dense SVDs for each of six blocks.

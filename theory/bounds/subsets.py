@@ -34,7 +34,7 @@ def all_k_subsets(distribution: ContextualDistribution, spec: HeadSpec) -> Claim
     Statement: $g(d) \ge \min_S \pi(S)\, \log(2)/k$ for $d < 2k$, $\pi(S)$ the weight of the contexts with support S;
     with a bias for $d + 1 < 2k$.
     Side: lower.
-    Tight when: it decides whether the floor is zero: $g(2k) = 0$ by "sparse-support".
+    Tight when: $V = 3, k = 1, d = 1$ (the floor is $\log(2)/3$); it says where the floor is zero, as $g(2k) = 0$.
     Assumes: nothing more.
     Units: nats per token.
     Cost: O(nonzeros).

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
-from experiments.heads.fit import Fit
+from experiments.heads.descent import Options
+from experiments.heads.fitted import Fit
 from experiments.heads.lbfgs import Trace
-from experiments.heads.solver import Options, fit
+from experiments.heads.solver import fit
 from synth import ContextualDistribution
 from theory import HeadSpec
 
@@ -30,6 +31,16 @@ class FitStore(Protocol):
         ...
 
 
+def rungs(distribution: ContextualDistribution, dims: Sequence[int], bias: bool) -> list[HeadSpec]:
+    """The classes of a ladder.  ``ValueError`` unless dims are distinct, increasing and between 0 and V."""
+    if not dims or list(dims) != sorted(set(dims)):
+        raise ValueError(f"dims must be distinct and increasing, found {list(dims)}; sort them and drop repeats")
+    specs = [HeadSpec(dim, bias) for dim in dims]
+    for spec in specs:
+        spec.check_against(distribution)
+    return specs
+
+
 def ladder(
     distribution: ContextualDistribution,
     dims: Sequence[int],
@@ -39,8 +50,7 @@ def ladder(
 ) -> list[Fit]:
     """Fits of dimension ``dims`` (increasing), never above the fit of a smaller dimension.
 
-    ``store`` keeps each fit as it is done and supplies those done before.
-    Raises ``ValueError`` unless dims are distinct, increasing and between 0 and V.
+    ``store`` keeps each fit as it is done and supplies those done before.  Raises ``ValueError`` as ``rungs`` does.
     """
     return list(climb(distribution, dims, bias, options, store))
 
@@ -54,13 +64,8 @@ def climb(
     watch: Callable[[int, Trace], None] | None = None,
 ) -> Iterator[Fit]:
     """``ladder``, one fit at a time as each is done; ``watch(dim, trace)`` sees every iteration."""
-    if not dims or list(dims) != sorted(set(dims)):
-        raise ValueError(f"dims must be distinct and increasing, found {list(dims)}; sort them and drop repeats")
-    specs = [HeadSpec(dim, bias) for dim in dims]
-    for spec in specs:
-        spec.check_against(distribution)
     below: Fit | None = None
-    for spec in specs:
+    for spec in rungs(distribution, dims, bias):
         done = store.load(spec) if store is not None else None
         if done is None:
             follow = None if watch is None else partial(watch, spec.dim)

@@ -1,0 +1,141 @@
+"""One descent: from a starting point to a certified minimum, or as far as it goes.
+
+Preconditioned L-BFGS alternates with the Newton certificate; negative curvature is followed downhill and the descent
+resumed.  Where some probabilities are zero the infimum may lie at infinite logits: a ridge is then lowered step by
+step before the last, unpenalised descent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.heads.lbfgs import Plan, Trace, minimise
+from experiments.heads.metric import AveragedMetric, BlockMetric, Metric
+from experiments.heads.newton import newton_decrement
+from experiments.heads.objective import CHUNK_ENTRIES, Objective
+from synth._array import Array, epsilon
+
+RIDGES = tuple(10 ** (-1 - 0.5 * leg) for leg in range(11))
+"""The penalties of the homotopy for tables with zeros, in order."""
+
+
+SMALLEST_DECREMENT = 1e-16
+"""Below this no descent is asked for."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How hard a fit works.
+
+    ``tolerance``: certified local excess aimed at, nats.  ``max_evaluations``: gradient evaluations per start.
+    ``random_starts``: further starts, drawn from ``seed``.  ``memory``: bytes the solver's own workspace may take; it
+    decides between exact blocks and the averaged metric, and the length of the L-BFGS history.  ``chunk_entries``:
+    logits formed at once.
+    """
+
+    tolerance: float = 1e-7
+    max_evaluations: int = 2000
+    random_starts: int = 0
+    seed: int = 0
+    memory: int = 2**29
+    chunk_entries: int = CHUNK_ENTRIES
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance must be > 0, found {self.tolerance}")
+        if self.max_evaluations < 1 or self.random_starts < 0 or self.memory < 1:
+            raise ValueError("max_evaluations and memory must be >= 1, and random_starts >= 0")
+
+
+Watch = Callable[[Trace], None]
+
+
+def plan_within(objective: Objective, options: Options, decrement: float, evaluations: float, enough: float) -> Plan:
+    """The plan of one minimisation within the memory budget."""
+    pair = 2 * 8 * objective.size
+    blocks = BlockMetric.bytes_needed(objective)
+    use_blocks = blocks + 6 * pair <= options.memory
+    left = options.memory - (blocks if use_blocks else 0)
+    return Plan(
+        decrement,
+        evaluations,
+        enough,
+        blocks=use_blocks,
+        warm_up=max(20, objective.dim // 2),
+        refresh=30 if objective.dim < 64 else 60,
+        history=int(min(20, max(5, left // pair))),
+    )
+
+
+def diverges(objective: Objective, x: Array) -> bool:
+    """Whether P has zeros and some logits already lie so far apart that this precision takes them for infinite."""
+    distribution = objective.distribution
+    return not distribution.is_positive and objective.head(x).logit_range > -math.log(epsilon(distribution.weights))
+
+
+def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | None) -> Array:
+    """Half of the evaluations spent under a ridge lowered along ``RIDGES``; returns the point of lowest raw gap."""
+    best, lowest = x, objective.value(x)
+    share = options.max_evaluations / 2 / len(RIDGES)
+    for ridge in RIDGES:
+        penalised = Objective(objective.distribution, objective.spec, ridge, options.chunk_entries)
+        plan = plan_within(penalised, options, max(1e-4 * ridge, options.tolerance / 10), share, -math.inf)
+        x = minimise(penalised, x, plan, watch).x
+        objective.work += penalised.work
+        raw = objective.value(x)
+        if raw < lowest:
+            best, lowest = x, raw
+    return best
+
+
+def certified_descent(
+    objective: Objective, x: Array, options: Options, watch: Watch | None
+) -> tuple[Trace, float, list[tuple[float, float]]]:
+    """Alternate minimisation and certificate; returns the last trace, the certified excess (nan: none), the course."""
+    target, course = options.tolerance / 10, []
+    while True:
+        plan = plan_within(objective, options, target, options.max_evaluations, options.tolerance / 10)
+        trace = minimise(objective, x, plan, watch)
+        course += trace.course
+        spent = objective.evaluations >= options.max_evaluations or target < SMALLEST_DECREMENT
+        if trace.stalled or spent or trace.at.gap <= options.tolerance / 10:
+            return trace, math.nan, course
+        target /= 10
+        x = trace.x
+        if diverges(objective, x):
+            continue
+        metric: Metric = (BlockMetric if plan.blocks else AveragedMetric)(objective, trace.x, trace.at)
+        certificate = newton_decrement(objective, trace.x, trace.at, metric)
+        if certificate.excess <= options.tolerance:
+            return trace, certificate.excess, course
+        x = (_slide if certificate.negative_curvature else _newton_step)(objective, trace, certificate.direction)
+
+
+def _slide(objective: Objective, trace: Trace, direction: Array) -> Array:
+    """Downhill along a direction of negative curvature: the step doubles while the gap falls."""
+    if float(trace.at.gradient @ direction) > 0:
+        direction = -direction
+    length = math.sqrt(float(direction @ direction))
+    step = 1e-3 * max(1.0, math.sqrt(float(trace.x @ trace.x))) / length
+    best, lowest = trace.x, trace.at.gap
+    for _ in range(60):
+        x = trace.x + step * direction
+        gap = objective.value(x)
+        if gap < lowest:
+            best, lowest, step = x, gap, 2 * step
+        elif best is trace.x and step * length > 1e-12:
+            step /= 4
+        else:
+            break
+    return best
+
+
+def _newton_step(objective: Objective, trace: Trace, direction: Array) -> Array:
+    """The Newton step that the certificate has paid for, halved until it lowers the gap."""
+    for halvings in range(10):
+        x = trace.x + 0.5**halvings * direction
+        if objective.value(x) < trace.at.gap:
+            return x
+    return trace.x
