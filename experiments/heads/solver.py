@@ -42,6 +42,8 @@ def fit(
         _run(distribution, spec, options, candidate, watch)
         for candidate in _candidates(distribution, spec, options, heads)
     ]
+    if not distribution.is_positive:
+        results += _restarts(distribution, spec, options, results[0], watch)
     best = min(results, key=lambda result: result.gap)
     return replace(
         best,
@@ -74,6 +76,19 @@ def _candidates(
             yield name, x, not distribution.is_positive and number == 0
     for number in range(options.random_starts):
         yield f"random {number}", starts.random_start(objective, options.seed + number), not distribution.is_positive
+
+
+def _restarts(
+    distribution: ContextualDistribution, spec: HeadSpec, options: Options, first: Fit, watch: Watch | None
+) -> Iterator[Fit]:
+    """Random starts on the evaluations that the first run left over, where zeros in P make for many local infima."""
+    left, number = options.max_evaluations - first.evaluations, options.random_starts
+    objective = _objective(distribution, spec, options)
+    while left >= options.max_evaluations / 4 and first.gap > options.tolerance:
+        start = f"random {number}", starts.random_start(objective, options.seed + number), True
+        again = _run(distribution, spec, replace(options, max_evaluations=int(left)), start, watch)
+        yield again
+        left, number = left - again.evaluations, number + 1
 
 
 def _objective(distribution: ContextualDistribution, spec: HeadSpec, options: Options) -> Objective:
