@@ -16,6 +16,7 @@ from typing import Any
 from synth import ContextualDistribution
 from synth._array import namespace
 from theory.head import Head, HeadSpec
+from theory.remember import remembered
 
 
 class Side(Enum):
@@ -103,8 +104,15 @@ def require_positive(distribution: ContextualDistribution, purpose: str) -> None
 def in_double(distribution: ContextualDistribution) -> ContextualDistribution:
     """The same table in float64, where it lives: every bound and every check is evaluated there."""
     weights = distribution.weights
+    return distribution if weights.dtype == namespace(weights).float64 else _converted(distribution)
+
+
+@remembered
+def _converted(distribution: ContextualDistribution) -> ContextualDistribution:
+    """One copy in float64 for all bounds, which remember what they find on it."""
+    weights = distribution.weights
     xp = namespace(weights)
-    return distribution if weights.dtype == xp.float64 else distribution.on(xp.astype(weights, xp.float64))
+    return distribution.on(xp.astype(weights, xp.float64))
 
 
 BoundFunction = Callable[[ContextualDistribution, HeadSpec], Claim]

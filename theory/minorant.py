@@ -11,6 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Singular values, rounded down, and the minorant ``r``, ``s`` in whose metric they were taken."""
+
 
 def minorants(log_w: np.ndarray, weights: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs ``(r, s)`` with ``r_c s_v <= w_cv`` (up to rounding, which ``_shave`` takes off), best guesses first.
@@ -24,6 +27,11 @@ def minorants(log_w: np.ndarray, weights: np.ndarray) -> Iterator[tuple[np.ndarr
     for log_s in (log_w.mean(axis=0), top + np.log(np.exp(log_w - top).mean(axis=0))):
         log_r = np.min(log_w - log_s[None, :], axis=1)
         yield _shave(log_r, np.min(log_w - log_r[:, None], axis=0))
+
+
+def minorant_spectra(L: np.ndarray, log_w: np.ndarray, weights: np.ndarray) -> tuple[Spectrum, ...]:
+    """For each of the ``minorants``, the singular values of ``D_r^{1/2} L D_s^{1/2} Pi_s``, and ``r`` and ``s``."""
+    return tuple((metric_singular_values(L, r, s), r, s) for r, s in minorants(log_w, weights))
 
 
 def _shave(log_r: np.ndarray, log_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from synth import ContextualDistribution
 from synth._array import Array, like, namespace, to_numpy
 from theory.geometry import centre_contexts, to_metric, token_mean
 from theory.head import Head
+from theory.remember import remembered
 
 SPARSE_ENTRIES = 2**20
 """Entries (C V) from which a sparse table is decomposed by Lanczos iterations rather than written out."""
@@ -43,17 +44,23 @@ class Anchor(Enum):
 def gauge_truncation(distribution: ContextualDistribution, dim: int, bias: bool) -> tuple[Head, Array]:
     """Truncated SVD of ``D_pi^{1/2} L J`` and all its singular values; a bias first takes the mean over contexts.
 
-    Needs every probability positive.  Cost: one dense SVD, O(C V min(C, V)).
+    Needs every probability positive.  Cost: one dense SVD for all dimensions, O(C V min(C, V)).
     """
-    L, weights = distribution.centred_logits, distribution.weights
-    xp = namespace(L)
-    mean = weights @ L
-    M = centre_contexts(L, weights) if bias else L
-    root = xp.sqrt(weights)[:, None]
-    U, sigma, Vt = xp.linalg.svd(root * M, full_matrices=False)
+    U, sigma, Vt, mean = _gauge_svd(distribution, bias)
+    root = namespace(U).sqrt(distribution.weights)[:, None]
     kept = min(dim, int(sigma.shape[0]))
     H, W = U[:, :kept] / root, Vt[:kept, :].T * sigma[None, :kept]
     return _assemble(H, W, mean if bias else None, dim), sigma
+
+
+@remembered
+def _gauge_svd(distribution: ContextualDistribution, bias: bool) -> tuple[Array, Array, Array, Array]:
+    """``U``, ``sigma``, ``V'`` of ``D_pi^{1/2} L J`` (with a bias, of ``D_pi^{1/2} Q L J``), and the mean row."""
+    L, weights = distribution.centred_logits, distribution.weights
+    xp = namespace(L)
+    M = centre_contexts(L, weights) if bias else L
+    U, sigma, Vt = xp.linalg.svd(xp.sqrt(weights)[:, None] * M, full_matrices=False)
+    return U, sigma, Vt, weights @ L
 
 
 def unigram_truncation(
@@ -64,7 +71,8 @@ def unigram_truncation(
     ``share = 0`` needs every probability of a seen token positive.  Without a bias an anchor costs one of the
     dimensions.  The default is the mean with a bias, none without; a dimension of 0 keeps the unigram law as its bias,
     and a table with tokens never seen is always anchored (their logits need a common direction).
-    Cost: one dense SVD, or for large sparse tables O(d) products with the nonzeros.  Deterministic.
+    Cost: one dense SVD for all dimensions, or for large sparse tables O(d) products with the nonzeros for each.
+    Deterministic.
     """
     if not 0 <= share < 1:
         raise ValueError(f"share must lie in [0, 1), found {share}")
@@ -117,6 +125,15 @@ def _dense_factors(
     distribution: ContextualDistribution, dim: int, share: float, anchor: Anchor
 ) -> tuple[Array, Array, Array]:
     """``H``, ``W`` and the anchor's shift ``a``: ``H W'`` truncates ``S + 1a'`` at rank ``dim`` in the metric."""
+    U, centred, shift = _unigram_svd(distribution, share, anchor)
+    root = namespace(U).sqrt(distribution.weights)[:, None]
+    U = U[:, : min(dim, int(U.shape[1]))]
+    return U / root, centred.T @ (root * U), shift  # W = Z' D_pi H: H is orthonormal under pi
+
+
+@remembered
+def _unigram_svd(distribution: ContextualDistribution, share: float, anchor: Anchor) -> tuple[Array, Array, Array]:
+    """Left singular vectors of ``Z = S + 1a'`` in the metric, ``Z`` less its means under ``p_bar``, and ``a``."""
     log_p, base, weights = distribution.log_p, distribution.marginal, distribution.weights
     xp = namespace(log_p)
     seen = base > 0
@@ -130,16 +147,17 @@ def _dense_factors(
     shift = {Anchor.MEAN: -(weights @ S), Anchor.MARGINAL: xp.zeros_like(base), Anchor.NONE: log_base}[anchor]
     Z = S + shift[None, :]
     U = xp.linalg.svd(to_metric(Z, weights, base), full_matrices=False)[0]
-    root = xp.sqrt(weights)[:, None]
-    U = U[:, : min(dim, int(U.shape[1]))]
-    centred = Z - token_mean(Z, base)[:, None]
-    return U / root, centred.T @ (root * U), shift  # W = Z' D_pi H: H is orthonormal under pi
+    return U, Z - token_mean(Z, base)[:, None], shift
 
 
+@remembered
 def _sparse_factors(
     distribution: ContextualDistribution, dim: int, share: float, anchor: Anchor
 ) -> tuple[Array, Array, Array]:
-    """The same factors by Lanczos iterations (``scipy.sparse.linalg.svds``) on the host; S is never written out."""
+    """The same factors by Lanczos iterations (``scipy.sparse.linalg.svds``) on the host; S is never written out.
+
+    Each dimension is computed for itself: cut from a larger one, its last digits would depend on what was asked before.
+    """
     from scipy.sparse.linalg import LinearOperator, svds
 
     table: Any = distribution.table

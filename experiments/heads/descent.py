@@ -21,6 +21,9 @@ RIDGES = tuple(10 ** (-1 - 0.5 * leg) for leg in range(11))
 """The penalties of the homotopy for tables with zeros, in order."""
 
 
+SHORTEST_LEG = 8
+"""Evaluations below which a leg of the homotopy is not worth its start."""
+
 SMALLEST_DECREMENT = 1e-16
 """Below this no descent is asked for."""
 
@@ -76,12 +79,17 @@ def diverges(objective: Objective, x: Array) -> bool:
 
 
 def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | None) -> Array:
-    """Half of the evaluations spent under a ridge lowered along ``RIDGES``; returns the point of lowest raw gap."""
+    """Half of the evaluations spent under a ridge lowered along ``RIDGES``; returns the point of lowest raw gap.
+
+    Ridges are left out evenly where there would be fewer than ``SHORTEST_LEG`` evaluations for each.
+    """
     best, lowest = x, objective.value(x)
-    share = options.max_evaluations / 2 / len(RIDGES)
-    for ridge in RIDGES:
+    allowance = options.max_evaluations / 2
+    legs = min(len(RIDGES), int(allowance / SHORTEST_LEG))
+    for leg in range(legs):
+        ridge = RIDGES[(leg + 1) * len(RIDGES) // legs - 1]
         penalised = Objective(objective.distribution, objective.spec, ridge, options.chunk_entries)
-        plan = plan_within(penalised, options, max(1e-4 * ridge, options.tolerance / 10), share, -math.inf)
+        plan = plan_within(penalised, options, max(1e-4 * ridge, options.tolerance / 10), allowance / legs, -math.inf)
         x = minimise(penalised, x, plan, watch).x
         objective.work += penalised.work
         raw = objective.value(x)

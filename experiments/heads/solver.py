@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from experiments.heads import starts
 from experiments.heads.descent import Options, Watch, certified_descent, diverges, homotopy, plan_within
@@ -27,23 +27,18 @@ def fit(
 ) -> Fit:
     """Fit a head of class ``spec`` to its floor on ``distribution``.
 
-    ``start`` adds heads of dimension at most ``spec.dim`` to the starting points; the lowest of them and of the
-    closed forms (``experiments.heads.starts``) is descended from, then ``options.random_starts`` random ones, and the
-    best result is kept.  Limits of ``spec`` are not imposed: ask ``fit.head.belongs_to(spec, distribution)``.
+    The lowest of the closed forms (``experiments.heads.starts``) is descended from first.  ``start`` gives heads of
+    dimension at most ``spec.dim``, grown to it: the lowest is descended from too where it starts below the outcome, or
+    where P has zeros.  ``options.random_starts`` random ones follow, and the best result is kept.
+    Limits of ``spec`` are not imposed: ask ``fit.head.belongs_to(spec, distribution)``.
     Arrays keep library, device and dtype; ``gap`` is evaluated in float64.  Raises ``ValueError`` for bad input.
     """
-    options = options or Options()
     spec.check_against(distribution)
     began = time.perf_counter()
     if spec.dim == 0:
         return _closed_form(distribution, spec, began)
     heads = [start] if isinstance(start, Head) else list(start)
-    results = [
-        _run(distribution, spec, options, candidate, watch)
-        for candidate in _candidates(distribution, spec, options, heads)
-    ]
-    if not distribution.is_positive:
-        results += _restarts(distribution, spec, options, results[0], watch)
+    results = list(_Search(distribution, spec, options or Options(), watch).runs(heads))
     best = min(results, key=lambda result: result.gap)
     return replace(
         best,
@@ -54,45 +49,72 @@ def fit(
     )
 
 
-Start = tuple[str, Array, bool]
-"""Name of a starting point, the packed factors, and whether a ridge homotopy leads on from them."""
+@dataclass(frozen=True)
+class _Search:
+    """The descents that make up one fit."""
 
+    distribution: ContextualDistribution
+    spec: HeadSpec
+    options: Options
+    watch: Watch | None
 
-def _candidates(
-    distribution: ContextualDistribution, spec: HeadSpec, options: Options, heads: Sequence[Head]
-) -> Iterator[Start]:
-    """The starting points to descend from.
+    def objective(self) -> Objective:
+        """A fresh objective, its evaluations counted from zero."""
+        return Objective(self.distribution, self.spec, 0.0, self.options.chunk_entries)
 
-    Without zeros in P, the lowest of all.  With zeros a head whose logits have diverged is a poor place to leave from,
-    so the lowest closed form leads a homotopy, and the lowest appended head is descended from besides.
-    """
-    objective = _objective(distribution, spec, options)
-    appended = [("appended", starts.appended(objective, head)) for head in heads]
-    closed = list(starts.closed_forms(objective))
-    groups = [appended + closed] if distribution.is_positive else [closed, appended]
-    for number, group in enumerate(groups):
-        if group:
-            name, x = min(group, key=lambda candidate: objective.value(candidate[1]))
-            yield name, x, not distribution.is_positive and number == 0
-    for number in range(options.random_starts):
-        yield f"random {number}", starts.random_start(objective, options.seed + number), not distribution.is_positive
+    def runs(self, heads: Sequence[Head]) -> Iterator[Fit]:
+        """One result per starting point, the closed forms' first."""
+        zeros, objective = not self.distribution.is_positive, self.objective()
+        grown = [("appended", starts.appended(objective, head)) for head in heads]
+        name, x = min(starts.closed_forms(objective), key=lambda candidate: objective.value(candidate[1]))
+        first = self.run(name, x, zeros)
+        yield first
+        if grown:
+            name, x = min(grown, key=lambda candidate: objective.value(candidate[1]))
+            if zeros or objective.value(x) < first.gap:
+                yield self.run(name, x, False)  # logits that have diverged are no place to lead a homotopy from
+        for number in range(self.options.random_starts):
+            yield self.random_run(number, self.options.max_evaluations)
+        if zeros:
+            yield from self.restarts(first)
 
+    def restarts(self, first: Fit) -> Iterator[Fit]:
+        """Random starts on the evaluations the first run left over: with zeros in P there are many local infima."""
+        left, number = self.options.max_evaluations - first.evaluations, self.options.random_starts
+        while left >= self.options.max_evaluations / 4 and first.gap > self.options.tolerance:
+            again = self.random_run(number, int(left))
+            yield again
+            left, number = left - again.evaluations, number + 1
 
-def _restarts(
-    distribution: ContextualDistribution, spec: HeadSpec, options: Options, first: Fit, watch: Watch | None
-) -> Iterator[Fit]:
-    """Random starts on the evaluations that the first run left over, where zeros in P make for many local infima."""
-    left, number = options.max_evaluations - first.evaluations, options.random_starts
-    objective = _objective(distribution, spec, options)
-    while left >= options.max_evaluations / 4 and first.gap > options.tolerance:
-        start = f"random {number}", starts.random_start(objective, options.seed + number), True
-        again = _run(distribution, spec, replace(options, max_evaluations=int(left)), start, watch)
-        yield again
-        left, number = left - again.evaluations, number + 1
+    def random_run(self, number: int, evaluations: int) -> Fit:
+        """From random factors, with a budget of its own."""
+        x = starts.random_start(self.objective(), self.options.seed + number)
+        budget = replace(self, options=replace(self.options, max_evaluations=evaluations))
+        return budget.run(f"random {number}", x, not self.distribution.is_positive)
 
-
-def _objective(distribution: ContextualDistribution, spec: HeadSpec, options: Options) -> Objective:
-    return Objective(distribution, spec, 0.0, options.chunk_entries)
+    def run(self, name: str, x: Array, led: bool) -> Fit:
+        """From one starting point, led by a ridge homotopy or not, to a certified minimum or as far as it goes."""
+        objective, options = self.objective(), self.options
+        if led and objective.value(x) > options.tolerance:
+            x = homotopy(objective, x, options, self.watch)
+        trace, excess, course = certified_descent(objective, x, options, self.watch)
+        head = objective.head(trace.x)
+        gap = head.gap(self.distribution)
+        status, excess = _verdict(objective, trace, gap, excess, options)
+        return Fit(
+            spec=self.spec,
+            head=head,
+            gap=gap,
+            loss=self.distribution.entropy + gap,
+            status=status,
+            certified_excess=excess,
+            decrement=trace.decrement,
+            evaluations=objective.evaluations,
+            seconds=0.0,
+            trend=_trend(course),
+            start=name,
+            metric=BlockMetric.name if plan_within(objective, options, 0, 0, 0).blocks else AveragedMetric.name,
+        )
 
 
 def _closed_form(distribution: ContextualDistribution, spec: HeadSpec, began: float) -> Fit:
@@ -105,34 +127,6 @@ def _closed_form(distribution: ContextualDistribution, spec: HeadSpec, began: fl
         spec, head, gap, distribution.entropy + gap, FitStatus.CONVERGED, 0.0, 0.0, 0.0, time.perf_counter() - began,
         trend=0.0, start="closed form", metric="none",
     )  # fmt: skip
-
-
-def _run(
-    distribution: ContextualDistribution, spec: HeadSpec, options: Options, start: Start, watch: Watch | None
-) -> Fit:
-    """From one starting point to a certified minimum, or as far as it goes."""
-    objective = _objective(distribution, spec, options)
-    name, x, led = start
-    if led and objective.value(x) > options.tolerance:
-        x = homotopy(objective, x, options, watch)
-    trace, excess, course = certified_descent(objective, x, options, watch)
-    head = objective.head(trace.x)
-    gap = head.gap(distribution)
-    status, excess = _verdict(objective, trace, gap, excess, options)
-    return Fit(
-        spec=spec,
-        head=head,
-        gap=gap,
-        loss=distribution.entropy + gap,
-        status=status,
-        certified_excess=excess,
-        decrement=trace.decrement,
-        evaluations=objective.evaluations,
-        seconds=0.0,
-        trend=_trend(course),
-        start=name,
-        metric=BlockMetric.name if plan_within(objective, options, 0, 0, 0).blocks else AveragedMetric.name,
-    )
 
 
 def _verdict(

@@ -86,10 +86,10 @@ def test_the_solver_finds_the_zero_without_being_shown_it(case):
     distribution = families.all_k_subsets(vocab=vocab, k=k)
     spec = HeadSpec(2 * k)
     objective = Objective(distribution, spec)
-    from experiments.heads.solver import _run
+    from experiments.heads.solver import _Search
 
     gaps = [
-        _run(distribution, spec, Options(), ("random", random_start(objective, seed), True), None).gap
+        _Search(distribution, spec, Options(), None).run("random", random_start(objective, seed), True).gap
         for seed in range(4)
     ]
     assert min(gaps) <= 1e-3

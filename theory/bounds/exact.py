@@ -16,6 +16,7 @@ from theory import spectrum
 from theory.bound import Claim, NotApplicable, Side, exact
 from theory.geometry import centre_contexts
 from theory.head import Head, HeadSpec
+from theory.remember import remembered
 from theory.truncation import UNSEEN_MARGIN
 
 # The floor at d = 0.  Without a bias the only model is uniform: sum_c pi_c KL(p_c | 1/V) = log V - H(P).
@@ -75,7 +76,7 @@ def full_rank(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: always.
     Assumes: the rank is decided numerically: singular values above eps max(C, V) max|log p| count.
     Units: nats per token.
-    Cost: one dense SVD.
+    Cost: one dense SVD for all dimensions.
     Fails as: not applicable, with the rank found, below it; an infimum without witness where P has zeros.
     Reference: Yang, Dai, Salakhutdinov and Cohen (2018), Corollary 1.
 
@@ -90,10 +91,8 @@ def full_rank(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
             raise NotApplicable(f"zeros in P have no logarithm, so its rank says nothing below d = {full}; smooth P")
         reason = "an infimum, approached by smoothing the zeros away"
         return Claim(0.0, certificate={"kind": "full-dimension"}, reason=reason)
-    L = distribution.centred_logits
-    xp = namespace(L)
-    M = centre_contexts(L, distribution.weights) if spec.bias else L
-    U, sigma, Vt = xp.linalg.svd(M, full_matrices=False)
+    U, sigma, Vt, mean = _centred_svd(distribution, spec.bias)
+    xp = namespace(U)
     scale = float(xp.max(xp.abs(distribution.log_p)))
     rank = spectrum.numerical_rank(sigma, distribution.table.shape, scale)
     if spec.dim < min(rank, full):
@@ -101,8 +100,18 @@ def full_rank(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
             f"the centred log-probabilities have rank {rank}; d >= {min(rank, full)} makes the floor zero"
         )
     kept = min(spec.dim, int(sigma.shape[0]))
-    bias = distribution.weights @ L if spec.bias else None
-    return Claim(0.0, Head(U[:, :kept] * sigma[None, :kept], Vt[:kept, :].T, bias), {"kind": "full-dimension"})
+    W = xp.asarray(Vt[:kept, :].T, copy=True)  # the decomposition is shared with other dimensions
+    head = Head(U[:, :kept] * sigma[None, :kept], W, xp.asarray(mean, copy=True) if spec.bias else None)
+    return Claim(0.0, head, {"kind": "full-dimension"})
+
+
+@remembered
+def _centred_svd(distribution: ContextualDistribution, bias: bool) -> tuple[Array, Array, Array, Array]:
+    """``U``, ``sigma``, ``V'`` of ``L J`` (``Q L J`` with a bias), and the mean row of ``L J``."""
+    L = distribution.centred_logits
+    M = centre_contexts(L, distribution.weights) if bias else L
+    U, sigma, Vt = namespace(L).linalg.svd(M, full_matrices=False)
+    return U, sigma, Vt, distribution.weights @ L
 
 
 # Two tokens: the logit difference is one number per context, so h_c = log(p_c1 / p_c2) / 2, w = (1, -1) is exact.

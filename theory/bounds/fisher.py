@@ -15,7 +15,8 @@ from theory.bound import Claim, NotApplicable, lower, require_positive, upper
 from theory.bounds.spectral import best_truncation
 from theory.geometry import centre, variance
 from theory.head import HeadSpec
-from theory.minorant import metric_singular_values, minorants
+from theory.minorant import Spectrum, minorant_spectra
+from theory.remember import remembered
 
 # Along t -> p + t delta in logits, the third derivative of log-sum-exp is at most R = max delta - min delta times its
 # second (Bach 2010), so Var(t) <= e^{Rt} Var_p(delta) and KL = int_0^1 (1 - t) Var(t) dt <= c(R) Var_p(delta),
@@ -44,7 +45,7 @@ def fisher_range(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     True
     """
     require_positive(distribution, "log errors")
-    head = best_truncation(distribution, spec)
+    head, _ = best_truncation(distribution, spec.dim, spec.bias)
     delta = head.log_q() - distribution.log_p
     rows = _divergence_at_most(distribution.p, delta)
     return Claim(float(distribution.weights @ rows), head, {"dominates": True})
@@ -82,7 +83,7 @@ def fisher_range_lower(distribution: ContextualDistribution, spec: HeadSpec) -> 
     Tight when: $M \to 0$ and P near uniform (the minorant then loses nothing).
     Assumes: a limit on the class.  Three minorants are tried.
     Units: nats per token.
-    Cost: three dense SVDs.
+    Cost: three dense SVDs for all dimensions.
     Fails as: not applicable for the unbounded class or zeros in P; tiny where probabilities spread.
     Reference: Bach (2010), Proposition 1, for the curvature; Eckart and Young (1936).
 
@@ -95,23 +96,29 @@ def fisher_range_lower(distribution: ContextualDistribution, spec: HeadSpec) -> 
     if spec.is_unbounded:
         raise NotApplicable("needs a limited class; set max_underestimate or logit_range in the HeadSpec")
     require_positive(distribution, "log errors")
+    spectra = _limited_spectra(distribution, spec.max_underestimate, spec.logit_range)
+    tails = [float(np.sum(sigma[spec.rank :] ** 2)) for sigma, _, _ in spectra]
+    best = int(np.argmax(tails))
+    _, r, s = spectra[best]
+    return Claim(tails[best], certificate={"kind": "quadratic", "r": r, "s": s})
+
+
+@remembered
+def _limited_spectra(
+    distribution: ContextualDistribution, max_underestimate: float | None, logit_range: float | None
+) -> tuple[Spectrum, ...]:
+    """Singular values in the metric of each minorant of the weights times their curvature."""
     L, weights = to_numpy(distribution.log_p), to_numpy(distribution.weights)
-    log_w = np.log(weights)[:, None] + L + np.log(_kappa(_underestimates(L, spec)))
-    best, evidence = -1.0, (weights, weights)
-    for r, s in minorants(log_w, weights):
-        sigma = metric_singular_values(L, r, s)
-        value = float(np.sum(sigma[spec.rank :] ** 2))
-        if value > best:
-            best, evidence = value, (r, s)
-    return Claim(best, certificate={"kind": "quadratic", "r": evidence[0], "s": evidence[1]})
+    log_w = np.log(weights)[:, None] + L + np.log(_kappa(_underestimates(L, max_underestimate, logit_range)))
+    return minorant_spectra(L, log_w, weights)
 
 
-def _underestimates(L: np.ndarray, spec: HeadSpec) -> np.ndarray:
+def _underestimates(L: np.ndarray, max_underestimate: float | None, logit_range: float | None) -> np.ndarray:
     """The least ``M_cv`` known with ``log q_cv - log p_cv >= -M_cv`` for every head of the class."""
-    M = np.full(L.shape, np.inf if spec.max_underestimate is None else spec.max_underestimate)
-    if spec.logit_range is not None:
-        M = np.minimum(M, spec.logit_range + np.ptp(L, axis=1)[:, None])
-        M = np.minimum(M, np.logaddexp(0.0, np.log(L.shape[1] - 1) + spec.logit_range) + L if L.shape[1] > 1 else L)
+    M = np.full(L.shape, np.inf if max_underestimate is None else max_underestimate)
+    if logit_range is not None:
+        M = np.minimum(M, logit_range + np.ptp(L, axis=1)[:, None])
+        M = np.minimum(M, np.logaddexp(0.0, np.log(L.shape[1] - 1) + logit_range) + L if L.shape[1] > 1 else L)
     return np.maximum(M, -30.0)  # a larger M is weaker, and keeps e^-M finite
 
 

@@ -21,6 +21,7 @@ from theory.bound import Bound, Claim, NotApplicable, lower
 from theory.bounds.majorization import majorization
 from theory.bounds.probability_floor import probability_floor
 from theory.head import HeadSpec
+from theory.remember import remembered
 
 SETS = 4
 """Nested token sets tried."""
@@ -57,7 +58,7 @@ def high_mass(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
         raise NotApplicable(f"needs more than {spec.rank + 2} tokens to leave one out, found {distribution.vocab}")
     for size in np.unique(np.geomspace(spec.rank + 2, largest, SETS).round().astype(np.int64)):
         tokens = np.sort(order[:size])
-        inside, mass = moves.restrict_tokens(distribution, tokens.tolist())
+        inside, mass = _restricted(distribution, tokens)
         for bound in (majorization(inside, spec), probability_floor(inside, spec)):
             if bound.applies and (best is None or mass * bound.value > best[0]):
                 best = (mass * bound.value, tokens, bound)
@@ -66,3 +67,9 @@ def high_mass(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     value, tokens, bound = best
     inner = {"value": bound.value, "certificate": bound.certificate}
     return Claim(value, certificate={"kind": "high-mass", "tokens": tokens, "inner": inner})
+
+
+@remembered
+def _restricted(distribution: ContextualDistribution, tokens: np.ndarray) -> tuple[ContextualDistribution, float]:
+    """The law conditioned on a token set, and its mass; the largest set serves every dimension."""
+    return moves.restrict_tokens(distribution, tokens.tolist())

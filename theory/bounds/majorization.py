@@ -27,7 +27,8 @@ from synth import ContextualDistribution, logspace
 from synth._array import to_numpy
 from theory.bound import Claim, NotApplicable, lower
 from theory.head import HeadSpec
-from theory.minorant import metric_singular_values, minorants
+from theory.minorant import Spectrum, minorant_spectra
+from theory.remember import remembered
 
 BLOCKS = 6
 """Nested blocks tried."""
@@ -60,10 +61,8 @@ def majorization(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     """
     best, evidence = -1.0, dict[str, np.ndarray]()
     for contexts, tokens in _positive_blocks(distribution, spec.rank):
-        block = distribution.table.take(contexts, tokens).block(0, len(contexts))
-        L, weights = to_numpy(block), to_numpy(distribution.weights)[contexts]
-        for r, s in minorants(np.log(weights)[:, None] + L, weights):
-            value = _concave_tail(metric_singular_values(L, r, s)[spec.rank :], float(r.min() * s.min()))
+        for sigma, r, s in _block_spectra(distribution, contexts, tokens):
+            value = _concave_tail(sigma[spec.rank :], float(r.min() * s.min()))
             if value > best:
                 best, evidence = value, {"contexts": contexts, "tokens": tokens, "r": r, "s": s}
     if not evidence:
@@ -72,6 +71,16 @@ def majorization(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
             "merge contexts or smooth the distribution (synth.moves)"
         )
     return Claim(best, certificate={"kind": "majorization", **evidence})
+
+
+@remembered
+def _block_spectra(
+    distribution: ContextualDistribution, contexts: np.ndarray, tokens: np.ndarray
+) -> tuple[Spectrum, ...]:
+    """Singular values of one block in the metric of each of its minorants; the largest block serves every dimension."""
+    block = distribution.table.take(contexts, tokens).block(0, len(contexts))
+    L, weights = to_numpy(block), to_numpy(distribution.weights)[contexts]
+    return minorant_spectra(L, np.log(weights)[:, None] + L, weights)
 
 
 def _concave_tail(sigma: np.ndarray, omega: float) -> float:

@@ -9,11 +9,12 @@ half the tail.  The base that makes the weighted mean of M a constant is the geo
 from __future__ import annotations
 
 from synth import ContextualDistribution, logspace
-from synth._array import namespace
+from synth._array import Array, namespace
 from theory import spectrum
 from theory.bound import Claim, NotApplicable, Status, asymptotic, require_positive
 from theory.geometry import to_metric
 from theory.head import HeadSpec
+from theory.remember import remembered
 
 
 @asymptotic("near-unigram")
@@ -26,7 +27,7 @@ def near_unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: $\epsilon \to 0$.
     Assumes: a bias, to hold the base law.
     Units: nats per token.
-    Cost: one dense SVD.
+    Cost: one dense SVD for all dimensions.
     Fails as: not applicable without a bias or with zeros in P; off by any factor where laws differ much.
     Reference: Greenacre (1984) for the metric; Eckart and Young (1936).
 
@@ -38,9 +39,13 @@ def near_unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     if not spec.bias:
         raise NotApplicable("the base law needs a bias to hold it; ask for HeadSpec(..., bias=True)")
     require_positive(distribution, "log-ratios to a base law")
-    log_p, weights = distribution.log_p, distribution.weights
-    xp = namespace(log_p)
-    log_base = logspace.log_softmax(weights @ log_p)
-    sigma = spectrum.singular_values(to_metric(log_p - log_base[None, :], weights, xp.exp(log_base)))
-    value = spectrum.tail_energy(sigma, spec.dim) / 2
+    value = spectrum.tail_energy(_singular_values(distribution), spec.dim) / 2
     return Claim(value, certificate={"kind": "near-unigram"}, status=Status.PREDICTED)
+
+
+@remembered
+def _singular_values(distribution: ContextualDistribution) -> Array:
+    """Singular values of the log-ratios to the geometric mean of the rows, in the metric of that law."""
+    log_p, weights = distribution.log_p, distribution.weights
+    log_base = logspace.log_softmax(weights @ log_p)
+    return spectrum.singular_values(to_metric(log_p - log_base[None, :], weights, namespace(log_p).exp(log_base)))

@@ -24,6 +24,7 @@ from synth._array import to_numpy
 from theory.bound import Claim, lower, require_positive
 from theory.head import HeadSpec
 from theory.minorant import metric_singular_values
+from theory.remember import remembered
 
 
 @lower("probability-floor")
@@ -37,7 +38,7 @@ def probability_floor(distribution: ContextualDistribution, spec: HeadSpec) -> C
     Tight when: never: a factor 2e is lost against "majorization" even on a uniform base.
     Assumes: nothing more.
     Units: nats per token.
-    Cost: one dense SVD.
+    Cost: one dense SVD for all dimensions.
     Fails as: not applicable with zeros in P; tiny where one probability is.
     Reference: Conangla Planes (2026), Theorem 3.1.
 
@@ -48,8 +49,15 @@ def probability_floor(distribution: ContextualDistribution, spec: HeadSpec) -> C
     True
     """
     require_positive(distribution, "log errors")
-    L, weights = to_numpy(distribution.log_p), to_numpy(distribution.weights)
-    sigma = metric_singular_values(L, weights, np.ones(L.shape[1]))[spec.rank :]
-    constant = math.exp(float(L.min())) / (2 * math.e**2)
+    weights = to_numpy(distribution.weights)
+    sigma = _singular_values(distribution)[spec.rank :]
+    constant = math.exp(float(to_numpy(distribution.log_p).min())) / (2 * math.e**2)
     value = constant * float(np.sum(np.minimum(sigma**2, np.sqrt(weights.min()) * sigma)))
     return Claim(value, certificate={"kind": "probability-floor"})
+
+
+@remembered
+def _singular_values(distribution: ContextualDistribution) -> np.ndarray:
+    """Singular values of ``D_pi^{1/2} L J``, rounded down."""
+    L = to_numpy(distribution.log_p)
+    return metric_singular_values(L, to_numpy(distribution.weights), np.ones(L.shape[1]))

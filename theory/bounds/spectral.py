@@ -13,6 +13,7 @@ from synth import ContextualDistribution
 from theory import spectrum
 from theory.bound import Claim, require_positive, upper
 from theory.head import Head, HeadSpec
+from theory.remember import remembered
 from theory.truncation import Anchor, gauge_truncation, unigram_truncation
 
 SHARES_POSITIVE = (0.0, 0.05)
@@ -32,7 +33,7 @@ def plug_in_svd(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: $d \ge \mathrm{rank}(LJ)$, or the laws are all close to uniform.
     Assumes: nothing more.
     Units: nats per token.
-    Cost: one dense SVD and one evaluation.
+    Cost: one dense SVD for all dimensions, and one evaluation.
     Fails as: not applicable with zeros in P.
     Reference: Eckart and Young (1936).
 
@@ -58,7 +59,7 @@ def plug_in_unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Cla
     Tight when: to second order for laws near one base law (bound "near-unigram"); $\lambda = 0$ and d the rank.
     Assumes: nothing.
     Units: nats per token.
-    Cost: one SVD (Lanczos on the nonzeros when sparse) and one evaluation for each candidate.
+    Cost: for each candidate one SVD for all dimensions (when sparse, Lanczos on the nonzeros) and one evaluation.
     Fails as: never.
     Reference: Greenacre (1984), correspondence analysis, for the metric.
 
@@ -67,20 +68,23 @@ def plug_in_unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Cla
     >>> catalogue["plug-in-unigram"](families.sparse(contexts=20, vocab=30), HeadSpec(4, bias=True)).value > 0
     True
     """
-    head = best_truncation(distribution, spec)
-    return Claim(head.gap(distribution), head)
+    head, gap = best_truncation(distribution, spec.dim, spec.bias)
+    return Claim(gap, head)
 
 
-def best_truncation(distribution: ContextualDistribution, spec: HeadSpec) -> Head:
-    """Of the truncations in the unigram metric, over anchors and smoothing shares, the one of least gap."""
+@remembered
+def best_truncation(distribution: ContextualDistribution, dim: int, bias: bool) -> tuple[Head, float]:
+    """The truncation of least gap in the unigram metric, over anchors and smoothing shares, and its gap."""
     shares = SHARES_POSITIVE if distribution.is_positive else SHARES_WITH_ZEROS
-    anchors = (Anchor.MEAN if spec.bias else Anchor.NONE, Anchor.MARGINAL)
+    anchors = (Anchor.MEAN if bias else Anchor.NONE, Anchor.MARGINAL)
     heads = [
-        unigram_truncation(distribution, spec.dim, spec.bias, share, anchor)
+        unigram_truncation(distribution, dim, bias, share, anchor)
         for share in shares
         for anchor in (anchors if distribution.is_positive else anchors[:1])
     ]
-    return min(heads, key=lambda head: head.gap(distribution))
+    gaps = [head.gap(distribution) for head in heads]
+    best = gaps.index(min(gaps))
+    return heads[best], gaps[best]
 
 
 # KL(p | softmax(L + delta)) is the Bregman divergence of F = log-sum-exp.  Its Hessian diag(q) - q q' has norm at most
@@ -97,7 +101,7 @@ def smoothness(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: two tokens of probability 1/2 hold nearly all the mass, and the error is small.
     Assumes: nothing more.
     Units: nats per token.
-    Cost: one dense SVD.
+    Cost: one dense SVD for all dimensions.
     Fails as: not applicable with zeros in P.
     Reference: the Hessian bound of log-sum-exp, Boyd and Vandenberghe (2004), section 3.1.5.
 
@@ -125,7 +129,7 @@ def first_order(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: never; below "smoothness" only where the tail energy exceeds 32.
     Assumes: nothing more.
     Units: nats per token.
-    Cost: one dense SVD.
+    Cost: one dense SVD for all dimensions.
     Fails as: not applicable with zeros in P.
     Reference: Godey, de la Clergerie and Sagot (2024), Theorem 5.3, with its constant.
 
