@@ -190,7 +190,8 @@ class ContextualDistribution:
         """The exact loss floor for ``spec`` (nats above the entropy) where it is known by construction, else ``None``.
 
         Known are: dimension 0; a dimension that reaches the stated logit rank, ``V - 1``, or the number of contexts;
-        supports of at most ``dim / 2`` tokens (theory page "sparse support"); and whatever the family states.
+        supports of at most ``dim / 2`` tokens, with a bias ``(dim + 1) / 2`` (theory page "sparse-support"); and
+        whatever the family states.
         A zero may be an infimum that no finite head attains.
         """
         if spec.dim == 0:
@@ -200,9 +201,9 @@ class ContextualDistribution:
             return self.known.floors[spec.dim, spec.bias]
         full = min(self.vocab - 1, self.contexts - int(spec.bias))
         rank = self.known.rank(spec.bias)
-        if spec.dim >= full or (rank is not None and spec.dim >= rank) or spec.dim >= 2 * int(self.support_sizes.max()):
+        if spec.dim >= full or (rank is not None and spec.dim >= rank):
             return 0.0
-        return None
+        return 0.0 if spec.dim + int(spec.bias) >= 2 * int(self.support_sizes.max()) else None
 
     def require_positive(self, purpose: str) -> None:
         """Raise ``ValueError`` unless every probability is positive."""

@@ -45,10 +45,34 @@ def zero_infimum(bound: Bound, distribution: ContextualDistribution, spec: HeadS
         return 0.0
     if kind == "support":
         largest = max(int(np.isfinite(row).sum()) for row in _rows(distribution))
-        if largest == bound.certificate.get("max_support") and spec.dim >= 2 * largest:
+        if largest == bound.certificate.get("max_support") and spec.rank >= 2 * largest:
             return 0.0
-        raise Mismatch(f"the largest support has {largest} tokens; 0 is the floor from d = {2 * largest} on")
+        raise Mismatch(f"the largest support has {largest} tokens; 0 is the floor from rank {2 * largest} on")
+    if kind == "nested":
+        _check_nested(bound.certificate, distribution, spec)
+        return 0.0
     raise Mismatch(f"nothing shows that the floor is 0 at d = {spec.dim} (certificate of kind {kind!r})")
+
+
+def _check_nested(certificate: Mapping[str, Any], distribution: ContextualDistribution, spec: HeadSpec) -> None:
+    """Every support must be a level set of the token levels, every row the same law up to a constant on it."""
+    levels = np.asarray(certificate.get("levels"))
+    if levels.shape != (distribution.vocab,) or levels.dtype.kind not in "iu":
+        raise Mismatch("the certificate gives no integer level to each token")
+    base = max(_rows(distribution), key=lambda row: np.count_nonzero(np.isfinite(row)))
+    seen = np.isfinite(base)
+    tolerance = 1e-12 * max(1.0, float(np.abs(base[seen]).max()))
+    steps = set()
+    for c, row in enumerate(_rows(distribution)):
+        inside = np.isfinite(row)
+        steps.add(int(levels[inside].max()))
+        if not np.array_equal(inside, levels <= max(levels[inside])):
+            raise Mismatch(f"the support of context {c} is not the set of tokens up to one level")
+        if np.ptp(row[inside] - base[inside]) > tolerance:
+            raise Mismatch(f"the law of context {c} is not the base law conditioned on its support")
+    free = spec.bias or len(steps) == 1 or np.ptp(base[seen]) <= tolerance
+    if spec.dim < (1 if free else 2):
+        raise Mismatch(f"nested supports of this base law show nothing at d = {spec.dim}")
 
 
 def prediction(bound: Bound, distribution: ContextualDistribution, spec: HeadSpec) -> float:

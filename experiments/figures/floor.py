@@ -35,12 +35,14 @@ def draw(folders: Sequence[Path], stem: Path) -> list[Path]:
     import pandas as pd
 
     with house_style():
-        figure, axes = plt.subplots(1, len(folders), figsize=(COLUMN * len(folders), 3.0), squeeze=False)
+        figure, axes = plt.subplots(
+            1, len(folders), figsize=(COLUMN * len(folders), 2.9), squeeze=False, layout="constrained"
+        )
         for axis, folder in zip(axes[0], folders, strict=True):
             facts = json.loads((folder / "config.json").read_text())
             panel(axis, pd.read_parquet(folder / "floor.parquet"), facts)
         axes[0][0].set_ylabel("loss above the entropy (nats per token)")
-        figure.tight_layout()
+        _legend(figure, axes[0])
         return save(figure, stem)
 
 
@@ -71,7 +73,13 @@ def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
     _axes(axis, data, zero)
     _first_zero(axis, known, zero)
     axis.set_title(_title(facts))
-    axis.legend(frameon=False, loc="best", handlelength=1.6, labelspacing=0.3)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    """One legend for all panels, below them."""
+    entries = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    columns = 2 if len(axes) == 1 else len(entries)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _predicted(axis: Any, data: Any, zero: float) -> None:
@@ -87,7 +95,7 @@ def _first_zero(axis: Any, known: Any, zero: float) -> None:
     if len(vanishing):
         first = vanishing.min()
         axis.annotate(
-            f"exactly 0 at d = {first}", (first, zero), (-6, 34), textcoords="offset points", ha="right", fontsize=6.5,
+            f"exactly 0 at d = {first}", (first, zero), (-26, 40), textcoords="offset points", ha="right", fontsize=6.5,
             color=COLOURS["exact"], arrowprops={"arrowstyle": "->", "color": COLOURS["exact"], "lw": 0.7},
         )  # fmt: skip
 
@@ -107,6 +115,8 @@ def _axes(axis: Any, data: Any, zero: float) -> None:
     axis.set_yscale("log")
     if max(dims) > LINEAR:
         axis.set_xscale("symlog" if min(dims) == 0 else "log", base=2, **({"linthresh": 1} if min(dims) == 0 else {}))
+    if min(dims) == 0:
+        axis.set_xlim(-0.06 * (max(dims) if max(dims) <= LINEAR else 4), None)
     axis.xaxis.set_major_locator(FixedLocator(dims))
     axis.xaxis.set_major_formatter(FixedFormatter([str(dim) for dim in dims]))
     axis.xaxis.set_minor_locator(NullLocator())

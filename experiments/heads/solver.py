@@ -69,6 +69,8 @@ class _Search:
         name, x = min(starts.closed_forms(objective), key=lambda candidate: objective.value(candidate[1]))
         first = self.run(name, x, zeros)
         yield first
+        if first.gap <= self.options.tolerance:  # no floor is below zero: nothing is left to find
+            return
         if grown:
             name, x = min(grown, key=lambda candidate: objective.value(candidate[1]))
             if zeros or objective.value(x) < first.gap:
@@ -81,7 +83,7 @@ class _Search:
     def restarts(self, first: Fit) -> Iterator[Fit]:
         """Random starts on the evaluations the first run left over: with zeros in P there are many local infima."""
         left, number = self.options.max_evaluations - first.evaluations, self.options.random_starts
-        while left >= self.options.max_evaluations / 4 and first.gap > self.options.tolerance:
+        while left >= self.options.max_evaluations / 4:
             again = self.random_run(number, int(left))
             yield again
             left, number = left - again.evaluations, number + 1

@@ -2,15 +2,15 @@
 
 Write k for the largest support.  A head of dimension 2k reaches gap zero as its logits diverge (trigonometric moment
 curve).  *With a bias* 2k - 1 dimensions do: put token v at ``t_v`` on a line and give context c, supported on S, the
-logits ``-M prod_{i in S} (t_v - t_i)^2 + q_c(t_v)``, where the polynomial ``q_c`` of degree k - 1 interpolates
-``log p_c`` on S.  As M grows the support is selected, and the term ``-M t^2k`` is the same for every context: the bias
-holds it, the powers ``t .. t^(2k-1)`` are the head, and the constant is lost in the gauge.
+logits ``-M (1 + t_v^2)^(k - |S|) prod_{i in S} (t_v - t_i)^2 + q_c(t_v)``, where the polynomial ``q_c`` of degree
+``|S| - 1`` interpolates ``log p_c`` on S.  As M grows the support is selected, and the term ``-M t^2k`` is the same for
+every context: the bias holds it, the powers ``t .. t^(2k-1)`` are the head, and the constant is lost in the gauge.
+Every distribution knows this of its supports (``known_floor``); theory page "sparse-support".
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -89,5 +89,4 @@ def _on_supports(columns: np.ndarray, values: np.ndarray, vocab: int, known: Kno
     starts = np.arange(0, contexts * k + 1, k)
     matrix = csr_array((values.ravel(), columns.ravel(), starts), shape=(contexts, vocab))
     matrix.sort_indices()
-    known = replace(known, floors={(2 * k - 1, True): 0.0})
     return ContextualDistribution.from_counts(matrix, weights=np.full(contexts, 1.0 / contexts), known=known)

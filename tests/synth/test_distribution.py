@@ -95,6 +95,22 @@ def test_centred_logits_sum_to_zero_and_give_the_table_back(distribution):
     assert np.max(np.abs(again.p - distribution.p)) <= rounding(float(np.abs(centred).max()), distribution.vocab)
 
 
+@given(strategies.distributions())
+def test_small_supports_have_floor_zero_a_dimension_earlier_with_a_bias(distribution):
+    k = int(distribution.support_sizes.max())
+    assert distribution.known_floor(spec(2 * k)) == 0.0
+    assert distribution.known_floor(spec(2 * k - 1, True)) == 0.0
+
+
+def test_supports_claim_no_dimension_too_early():
+    """Pairs of seven tokens: positive below rank four (theory page "all-k-subsets"), so nothing may be claimed."""
+    P = np.array([[0.5 * (v in (a, b)) for v in range(7)] for a in range(7) for b in range(a)])
+    distribution = ContextualDistribution.from_probabilities(P)
+    assert [distribution.known_floor(spec(dim, True)) for dim in (1, 2, 3)] == [None, None, 0.0]
+    assert [distribution.known_floor(spec(dim)) for dim in (2, 3, 4)] == [None, None, 0.0]
+    assert ContextualDistribution.from_probabilities(np.eye(5)).known_floor(spec(1, True)) == 0.0
+
+
 def test_count_weights_are_the_row_totals():
     distribution = ContextualDistribution.from_counts([[3, 1, 0], [0, 0, 12]])
     assert np.array_equal(distribution.weights, [0.25, 0.75])

@@ -86,6 +86,8 @@ ELSEWHERE = {
     "binary": "test_a_zero_floor_one_dimension_too_early_is_refuted",
     "sparse-support": "test_a_zero_floor_one_dimension_too_early_is_refuted",
     "moment-curve": "test_the_moment_curve_needs_every_dimension",
+    "nested-supports": "test_a_zero_floor_one_dimension_too_early_is_refuted",
+    "staircase-head": "test_the_staircase_head_needs_its_levels_and_its_base",
     "near-unigram": "test_the_prediction_is_exact_to_third_order",
 }
 
@@ -120,28 +122,48 @@ def test_an_exact_floor_moved_either_way_is_refuted(factor, bias):
 
 
 @pytest.mark.parametrize(
-    ("name", "distribution", "dim", "witness_of_loss"),
+    ("name", "distribution", "spec", "witness_of_loss"),
     [
-        ("full-rank", families.low_rank(contexts=9, vocab=7, rank=3), 3, "majorization"),
-        ("binary", coin(1.0), 1, "unigram"),
-        ("sparse-support", families.all_k_subsets(6, 2), 4, "all-k-subsets"),
+        ("full-rank", families.low_rank(contexts=9, vocab=7, rank=3), HeadSpec(3), "majorization"),
+        ("binary", coin(1.0), HeadSpec(1), "unigram"),
+        ("sparse-support", families.all_k_subsets(6, 2), HeadSpec(4), "all-k-subsets"),
+        ("sparse-support", families.all_k_subsets(6, 2), HeadSpec(3, True), "all-k-subsets"),
+        ("sparse-support", families.one_hot(5), HeadSpec(1, True), "unigram"),
+        ("nested-supports", families.staircase(6), HeadSpec(1), "unigram"),
+        ("nested-supports", families.staircase(6, exponent=1.0), HeadSpec(1, True), "unigram"),
     ],
 )
-def test_a_zero_floor_one_dimension_too_early_is_refuted(name, distribution, dim, witness_of_loss):
-    assert catalogue[name](distribution, HeadSpec(dim)).value == 0
-    assert not catalogue[name](distribution, HeadSpec(dim - 1)).applies
-    assert catalogue[witness_of_loss](distribution, HeadSpec(dim - 1)).value > 1e-8
+def test_a_zero_floor_one_dimension_too_early_is_refuted(name, distribution, spec, witness_of_loss):
+    early = HeadSpec(spec.dim - 1, spec.bias)
+    assert catalogue[name](distribution, spec).value == 0
+    assert not catalogue[name](distribution, early).applies
+    loss = catalogue[witness_of_loss](distribution, early)
+    assert loss.side.is_lower
+    assert loss.value > 1e-8
 
 
-def test_the_moment_curve_needs_every_dimension():
+@pytest.mark.parametrize("spec", [HeadSpec(4), HeadSpec(3, True)])
+def test_the_moment_curve_needs_every_dimension(spec):
     distribution = families.all_k_subsets(7, 2)
-    head = catalogue["moment-curve"](distribution, HeadSpec(4)).witness
+    head = catalogue["moment-curve"](distribution, spec).witness
     assert head.gap(distribution) <= WITNESS
     floor = subsets_floor(distribution, HeadSpec(3))
     assert floor > WITNESS
-    for column in range(4):
-        kept = [c for c in range(4) if c != column]
-        assert Head(head.H[:, kept], head.W[:, kept]).gap(distribution) >= floor
+    for column in range(spec.dim):
+        kept = [c for c in range(spec.dim) if c != column]
+        assert Head(head.H[:, kept], head.W[:, kept], head.b).gap(distribution) >= floor
+    assert not spec.bias or Head(head.H, head.W).gap(distribution) >= floor
+
+
+def test_the_staircase_head_needs_its_levels_and_its_base():
+    distribution, spec = families.staircase(6, exponent=1.0), HeadSpec(1, True)
+    bound = catalogue["staircase-head"](distribution, spec)
+    head = bound.witness
+    assert 0 <= bound.value <= WITNESS
+    swapped = head.W[[0, 2, 1, 3, 4, 5]]
+    for damaged in (Head(head.H, head.W), Head(head.H, swapped, head.b), Head(-head.H, head.W, head.b)):
+        assert damaged.gap(distribution) > 1e-2
+    assert Head(0 * head.H, head.W, head.b).gap(distribution) >= distribution.mutual_information
 
 
 def test_the_prediction_is_exact_to_third_order():

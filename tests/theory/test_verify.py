@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import theory
-from synth import families
+from synth import ContextualDistribution, families
 from tests.theory.worlds import dirichlet, tilted
 from tests.tolerances import WITNESS
 from theory import Head, HeadSpec, Side, Status, catalogue, verify
@@ -41,6 +41,8 @@ def test_a_moved_value_is_rejected(name, factor):
         (families.all_k_subsets(6, 2), HeadSpec(3)),
     ]
     worlds.append((families.sparse(contexts=10, vocab=9, k=2), HeadSpec(4)))
+    worlds.append((families.sparse(contexts=10, vocab=9, k=2), HeadSpec(3, True)))
+    worlds.append((families.staircase(6, exponent=1.0), SPEC))
     caught = 0
     for distribution, spec in worlds:
         bound = catalogue[name](distribution, spec)
@@ -60,6 +62,10 @@ def test_zero_floors_cannot_be_claimed_too_early():
     for name, world, good in (
         ("full-rank", families.all_k_subsets(6, 2), HeadSpec(5)),
         ("sparse-support", families.all_k_subsets(6, 2), HeadSpec(4)),
+        ("sparse-support", families.all_k_subsets(6, 2), HeadSpec(3, True)),
+        ("nested-supports", families.staircase(6), HeadSpec(1)),
+        ("nested-supports", families.staircase(6, exponent=1.0), HeadSpec(1, True)),
+        ("nested-supports", families.staircase(6, exponent=1.0), HeadSpec(2)),
         ("binary", families.one_hot(2), HeadSpec(1)),
     ):
         bound = catalogue[name](world, good)
@@ -71,6 +77,27 @@ def test_zero_floors_cannot_be_claimed_too_early():
     bound = catalogue["sparse-support"](families.all_k_subsets(6, 2), HeadSpec(4))
     assert not survives(bound, families.all_k_subsets(6, 2), HeadSpec(4), **certified(bound, max_support=1))
     assert not survives(bound, families.all_k_subsets(7, 3), HeadSpec(4))
+
+
+def test_levels_must_be_those_of_the_table():
+    world, spec = families.staircase(6, exponent=1.0), HeadSpec(1, True)
+    bound = catalogue["nested-supports"](world, spec)
+    levels = bound.certificate["levels"]
+    for changes in (
+        {"levels": levels[::-1]},
+        {"levels": np.zeros_like(levels)},
+        {"levels": levels[:-1]},
+        {"levels": levels + 0.0},
+        {"levels": None},
+    ):
+        verdict = verify(replace(bound, **certified(bound, **changes)), world, spec)
+        assert not verdict.ok
+        assert "level" in verdict.message
+    assert not survives(bound, world, HeadSpec(1))  # the base is not uniform
+    assert not survives(bound, families.all_k_subsets(6, 2), spec)
+    P = np.array(world.p)
+    P[3, :2] = P[3, 1::-1]
+    assert "base law" in verify(bound, ContextualDistribution.from_probabilities(P), spec).message
 
 
 @pytest.mark.parametrize("damage", ["moved", "wide", "transposed", "bias", "infinite"])

@@ -36,6 +36,7 @@ WITH_ZEROS = {
     "sparse": families.sparse(contexts=10, vocab=9, k=2),
     "unseen token": ContextualDistribution.from_probabilities([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.7, 0.0]]),
     "counts": ContextualDistribution.from_counts([[3, 1, 0, 2], [1, 1, 1, 0], [0, 4, 1, 1], [2, 2, 3, 1]]),
+    "staircase": families.staircase(5, exponent=1.0),
     "two tokens, zero": ContextualDistribution.from_probabilities([[1.0, 0.0], [0.3, 0.7]]),
 }
 

@@ -5,6 +5,7 @@ from theory.bounds import (
     fisher,
     high_mass,
     majorization,
+    nested,
     perturbation,
     probability_floor,
     spectral,
