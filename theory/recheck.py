@@ -66,7 +66,7 @@ def _check_nested(certificate: Mapping[str, Any], distribution: ContextualDistri
     for c, row in enumerate(_rows(distribution)):
         inside = np.isfinite(row)
         steps.add(int(levels[inside].max()))
-        if not np.array_equal(inside, levels <= max(levels[inside])):
+        if not np.array_equal(inside, levels <= max(levels[inside])) or np.any(inside & ~seen):
             raise Mismatch(f"the support of context {c} is not the set of tokens up to one level")
         if np.ptp(row[inside] - base[inside]) > tolerance:
             raise Mismatch(f"the law of context {c} is not the base law conditioned on its support")

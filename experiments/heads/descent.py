@@ -123,10 +123,10 @@ def certified_descent(
 
 def _slide(objective: Objective, trace: Trace, direction: Array) -> Array:
     """Downhill along a direction of negative curvature: the step doubles while the gap falls."""
-    if float(trace.at.gradient @ direction) > 0:
+    if objective.dot(trace.at.gradient, direction) > 0:
         direction = -direction
-    length = math.sqrt(float(direction @ direction))
-    step = 1e-3 * max(1.0, math.sqrt(float(trace.x @ trace.x))) / length
+    length = math.sqrt(objective.dot(direction, direction))
+    step = 1e-3 * max(1.0, math.sqrt(objective.dot(trace.x, trace.x))) / length
     best, lowest = trace.x, trace.at.gap
     for _ in range(60):
         x = trace.x + step * direction

@@ -69,8 +69,8 @@ def minimise(objective: Objective, x: Array, plan: Plan, watch: Callable[[Trace]
     schedule = _Schedule(objective, plan)
     while objective.evaluations < plan.evaluations and trace.at.gap > plan.enough:
         metric = schedule.metric(trace)
-        direction = -_two_loop(trace.at.gradient, pairs, metric)
-        slope = float(trace.at.gradient @ direction)
+        direction = -_two_loop(objective, trace.at.gradient, pairs, metric)
+        slope = objective.dot(trace.at.gradient, direction)
         trace.decrement = -0.5 * slope
         if not slope < 0 and pairs:
             pairs.clear()
@@ -85,7 +85,7 @@ def minimise(objective: Objective, x: Array, plan: Plan, watch: Callable[[Trace]
             pairs.clear()
             continue
         step, at = found
-        _remember(pairs, step * direction, at.gradient - trace.at.gradient)
+        _remember(objective, pairs, step * direction, at.gradient - trace.at.gradient)
         trace.x, trace.at = trace.x + step * direction, at
         trace.iterations += 1
         trace.course.append((objective.evaluations, at.gap))
@@ -111,27 +111,27 @@ class _Schedule:
         return self.blocks
 
 
-def _two_loop(gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
+def _two_loop(objective: Objective, gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
     """``H gradient`` for the quasi-Newton inverse Hessian H."""
     q, alphas = gradient, []
     for pair in reversed(pairs):
-        alpha = pair.inverse * float(pair.s @ q)
+        alpha = pair.inverse * objective.dot(pair.s, q)
         alphas.append(alpha)
         q = q - alpha * pair.y
     z = metric.solve(q)
     if pairs:
         last = pairs[-1]
-        gamma = 1.0 / (last.inverse * float(last.y @ metric.solve(last.y)))
+        gamma = 1.0 / (last.inverse * objective.dot(last.y, metric.solve(last.y)))
         z = min(max(gamma, 0.1), 10.0) * z
     for pair, alpha in zip(pairs, reversed(alphas), strict=True):
-        z = z + (alpha - pair.inverse * float(pair.y @ z)) * pair.s
+        z = z + (alpha - pair.inverse * objective.dot(pair.y, z)) * pair.s
     return z
 
 
-def _remember(pairs: deque[_Pair], s: Array, y: Array) -> None:
+def _remember(objective: Objective, pairs: deque[_Pair], s: Array, y: Array) -> None:
     """Keep the pair when its curvature is safely positive."""
-    curvature = float(s @ y)
-    if curvature > 1e-14 * math.sqrt(float(s @ s) * float(y @ y)):
+    curvature = objective.dot(s, y)
+    if curvature > 1e-14 * math.sqrt(objective.dot(s, s) * objective.dot(y, y)):
         pairs.append(_Pair(s, y, 1.0 / curvature))
 
 
@@ -153,7 +153,7 @@ def _search(objective: Objective, trace: Trace, direction: Array, slope: float) 
                 step = min(max(parabola, 0.1 * step), 0.5 * step)
             else:
                 step = 0.5 * (low + high)
-        elif float(at.gradient @ direction) < WOLFE * slope:
+        elif objective.dot(at.gradient, direction) < WOLFE * slope:
             low = step
             step = 2 * step if high == math.inf else 0.5 * (low + high)
         else:

@@ -37,21 +37,21 @@ def newton_decrement(
     """
     step, residual = objective.xp.zeros_like(x), at.gradient
     z = metric.solve(residual)
-    search, size = -z, float(residual @ z)
+    search, size = -z, objective.dot(residual, z)
     search_norm = size  # of the search direction, squared, in the metric
     target, fall = accuracy**2 * size, 0.0
     for _ in range(iterations):
         if size <= target:
             return Decrement(fall, step, False)
         product = objective.hessian_product(x, search)
-        curvature = float(search @ product)
+        curvature = objective.dot(search, product)
         if curvature <= 1e-14 * search_norm:
             return Decrement(math.nan, search, True)
         length = size / curvature
         step, residual = step + length * search, residual + length * product
         fall += 0.5 * length * size
         z = metric.solve(residual)
-        previous, size = size, float(residual @ z)
+        previous, size = size, objective.dot(residual, z)
         search = (size / previous) * search - z
         search_norm = size + (size / previous) ** 2 * search_norm
     return Decrement(math.nan, step, False)

@@ -93,6 +93,10 @@ class Objective:
         xp = self.xp
         return xp.concat([xp.reshape(H, (-1,)), xp.reshape(Wt, (-1,))])
 
+    def dot(self, a: Array, b: Array) -> float:
+        """Inner product of two packed vectors."""
+        return float(a @ b)
+
     def lift(self, H: Array) -> Array:
         """``H~ = [H, 1]`` with a bias, ``H`` without."""
         if not self.spec.bias:

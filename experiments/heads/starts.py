@@ -14,7 +14,7 @@ from experiments.heads.objective import Objective
 from synth._array import Array, device, like, to_numpy
 from theory import Head, catalogue
 
-WITNESSES = ("plug-in-unigram", "plug-in-svd", "moment-curve", "unigram")
+WITNESSES = ("plug-in-unigram", "plug-in-svd", "moment-curve", "staircase-head", "unigram")
 """Upper bounds whose witnesses are starting points; every other upper bound lies above one of these."""
 
 SCALES = (2.0, 1.0, 0.5, 0.25, 0.1, 0.03)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def line_head(distribution, M):
 @settings(max_examples=60)
 def test_sparse_supports_need_one_dimension_less_with_a_bias(distribution):
     k = int(distribution.support_sizes.max())
-    assert distribution.known.floors[2 * distribution.known.parameters.get("k", 1) - 1, True] == 0
+    assert distribution.known_floor(SimpleNamespace(dim=2 * k - 1, bias=True)) == 0
     H, W, b = line_head(distribution, M=1e5)
     assert H.shape[1] == 2 * k - 1
     assert gap(distribution, H @ W.T + b) <= KNOWN_FLOOR

@@ -1,6 +1,6 @@
 """Nested supports: one dimension serves any number of laws that are one base law cut off at different levels.
 
-Let the supports be ``S_0 < S_1 < ... < S_{m-1}`` by inclusion and every row the base law ``b`` conditioned on its support.
+Let the supports be ``S_0 < S_1 < ... < S_{m-1}`` by inclusion and each row one law ``b`` conditioned on its support.
 Token v has the level ``l_v`` of the smallest support that holds it (m if it is never seen), context c the level ``l_c``
 of its support, so that v is in the support of c iff ``l_v <= l_c``.  For R > 1 and 0 < e < 1 put
 
@@ -147,11 +147,14 @@ def _staircase(distribution: ContextualDistribution) -> Staircase | str:
     for level in reversed(range(len(sizes))):  # one context speaks for all of its size; the others are checked below
         token_levels[np.isfinite(_row(distribution, int(np.argmax(context_levels == level))))] = level
     seen = np.isfinite(log_base)
+    crossing = "the supports are not nested: two of them cross, or differ at equal size"
+    if np.any(seen != (token_levels < len(sizes))):
+        return crossing
     tolerance = AGREEMENT * max(1.0, -float(log_base[seen].min()))
     for start, rows in _row_blocks(distribution):
         inside = np.isfinite(rows)
         if np.any(inside != (token_levels <= context_levels[start : start + len(rows), None])):
-            return "the supports are not nested: two of them cross, or differ at equal size"
+            return crossing
         ratios = np.where(inside, rows, 0.0) - np.where(inside, log_base, 0.0)
         highest = np.where(inside, ratios, -np.inf).max(axis=1)
         if np.any(highest - np.where(inside, ratios, np.inf).min(axis=1) > tolerance):
