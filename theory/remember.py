@@ -13,10 +13,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from synth import ContextualDistribution
-from synth._array import is_array
+from synth._array import is_array, to_numpy
 
 ROOM = 2**24
 """Array entries that one function may keep for one distribution (128 MiB in float64); beyond, it computes anew."""
@@ -50,8 +48,9 @@ def remembered(function: Function[Arguments, Result]) -> Function[Arguments, Res
 
 def _key(argument: Any) -> Hashable:
     """The argument itself, or for an index array all that tells it from others."""
-    if isinstance(argument, np.ndarray):
-        return argument.dtype.str, argument.shape, argument.tobytes()
+    if is_array(argument):
+        host = to_numpy(argument)
+        return host.dtype.str, host.shape, host.tobytes()
     return argument
 
 
