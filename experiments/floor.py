@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.config import FloorConfig
 from experiments.heads import Fit, Options
-from experiments.heads.curve import climb, rungs
+from experiments.heads.curve import climb, come_down, rungs
 from experiments.progress import LadderProgress
 from experiments.provenance import provenance
 from experiments.source import Described, build
@@ -45,9 +45,13 @@ def run(config: FloorConfig) -> FloorCurve:
     options = _options(config)
     folder.describe(_facts(config, described))
     with LadderProgress(config.title, dims) as progress:
+        fits = []
         for fit in climb(distribution, dims, config.heads.bias, options, folder, progress.watch):
             folder.record(record(distribution, fit))
             progress.done(fit.dim)
+            fits.append(fit)
+        for fit in come_down(distribution, fits, options, folder, progress.watch):
+            folder.record(record(distribution, fit))
     return FloorCurve(config.folder, described.sentence, folder.records())
 
 

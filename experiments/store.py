@@ -1,7 +1,7 @@
 """The folder of one run: each rank written as it is finished, atomically, so that nothing is lost when a run dies.
 
 ``config.json`` the resolved configuration and provenance, ``fit-0032.npz`` the head and fit of dimension 32,
-``record-0032.json`` the line of the table, ``floor.parquet`` all lines so far.
+``record-0032.json`` the line of the table, ``floor.parquet`` all lines so far, ``complete`` once nothing is left to do.
 """
 
 from __future__ import annotations
@@ -67,6 +67,15 @@ class RunFolder:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
         return Fit(spec=spec, head=head, status=FitStatus[facts.pop("status")], **facts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sweeps of the ladder have been finished."""
+        return (self.path / "complete").exists()
+
+    def finish(self) -> None:
+        """Note that both sweeps are finished."""
+        _write(self.path / "complete", b"")
 
     # ------------------------------------------------------------------ records
 

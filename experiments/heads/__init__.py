@@ -1,9 +1,9 @@
 """Softmax heads fitted to their loss floor: objective, metrics, solver, certificate, ladder."""
 
-from experiments.heads.curve import FitStore, climb, ladder
+from experiments.heads.curve import FitStore, climb, come_down, ladder
 from experiments.heads.descent import Options
 from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.objective import Objective
 from experiments.heads.solver import fit
 
-__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "climb", "fit", "ladder"]
+__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "climb", "come_down", "fit", "ladder"]

@@ -32,6 +32,20 @@ def closed_forms(objective: Objective) -> Iterator[tuple[str, Array]]:
             yield name, appended(objective, _trim(objective, head))
 
 
+def truncated(objective: Objective, head: Head) -> Array:
+    """A head of larger dimension cut to the leading singular directions of ``D_pi^{1/2} H W' D_base^{1/2}``."""
+    head = head.on(objective.pi)
+    xp, dim = objective.xp, objective.dim
+    root_pi, root_base = xp.sqrt(objective.pi)[:, None], xp.sqrt(objective.base)[:, None]
+    left, inner = xp.linalg.qr(root_pi * head.H)
+    right, outer = xp.linalg.qr(root_base * head.W)
+    U, values, Vt = xp.linalg.svd(inner @ outer.T)
+    root = xp.sqrt(values[:dim])[None, :]
+    H = (left @ U[:, :dim]) * root / root_pi
+    W = (right @ Vt[:dim, :].T) * root / root_base
+    return objective.pack(Head(H, W, head.b))
+
+
 def random_start(objective: Objective, seed: int) -> Array:
     """Gaussian hidden states, a small Gaussian head, the unigram law as bias; drawn by NumPy and moved."""
     rng = np.random.default_rng(seed)

@@ -86,10 +86,10 @@ def test_the_solver_finds_the_zero_without_being_shown_it(case):
     distribution = families.all_k_subsets(vocab=vocab, k=k)
     spec = HeadSpec(2 * k)
     objective = Objective(distribution, spec)
-    from experiments.heads.solver import _Search
+    from experiments.heads.solver import Search
 
     gaps = [
-        _Search(distribution, spec, Options(), None).run("random", random_start(objective, seed), True).gap
+        Search(distribution, spec, Options(), None).run("random", random_start(objective, seed), True).gap
         for seed in range(4)
     ]
     assert min(gaps) <= 1e-3
@@ -100,6 +100,19 @@ def test_the_ladder_never_rises():
     gaps = [result.gap for result in fits]
     assert all(later <= earlier + rounding(1, 800) for earlier, later in itertools.pairwise(gaps))
     assert fits[-1].gap <= KNOWN_FLOOR  # 13 >= the rank
+
+
+def test_the_ladder_is_never_above_independent_fits_and_lower_on_a_peaky_law():
+    """Nor does it cost more than 1.1 times their evaluations, unless the downward sweep found something lower."""
+    dims = [1, 2, 4]
+    peaky = families.low_rank(120, 60, 59, spectrum=np.arange(1, 60) ** -0.8, scale=15.0, seed=4)
+    for distribution, falls in ((SMALL, [False] * 3), (peaky, [True, False, False])):
+        alone = [fit(distribution, HeadSpec(dim)) for dim in dims]
+        together = ladder(distribution, dims)
+        for one, other, lower in zip(together, alone, falls, strict=True):
+            assert one.gap <= other.gap + KNOWN_FLOOR
+            assert (one.gap < other.gap - 0.1) == lower
+            assert lower or one.evaluations <= 1.1 * other.evaluations + 10
 
 
 def test_bias_is_worth_at_most_one_dimension():
