@@ -21,7 +21,7 @@ commands
 
 examples
   rankfloor floor --family zipf --contexts 1000 --vocab 500 --rank 200 --dims 1 2 4 8 16 32 64
-  rankfloor floor --corpus book.txt --order 3 --vocab 2048 --min-count 20
+  rankfloor floor --corpus book.txt --order 3 --vocab 2048
   rankfloor floor --config configs/zipf.toml --dims 1 2 4
   rankfloor floor --help
 """

@@ -30,8 +30,10 @@ class Source:
     """A text file (.txt or .gz), or moby-dick for the embedded one."""
     order: int = 3
     """Corpus: n of the n-grams, 1 to 5; contexts are the n - 1 tokens before."""
-    min_count: int = 1
-    """Corpus: keep the contexts seen at least this often."""
+    min_count: int | None = None
+    """Corpus: keep the contexts seen at least this often; by default, often enough that max_contexts remain."""
+    max_contexts: int = 500
+    """Corpus: how many contexts to keep at most when min_count is not given."""
     contexts: int | None = None
     """Family: number of contexts C."""
     vocab: int | None = None

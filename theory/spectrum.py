@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-from synth._array import Array, epsilon, namespace
+import numpy as np
+
+from synth._array import Array, epsilon, namespace, to_numpy
 
 
 def singular_values(M: Array) -> Array:
@@ -70,6 +72,19 @@ def participation_ratio(sigma: Array) -> float:
     energy = (sigma / sigma[0]) ** 2
     xp = namespace(sigma)
     return float(xp.sum(energy)) ** 2 / float(xp.sum(energy * energy))
+
+
+def tail_exponent(sigma: Array, skip: int = 0) -> float:
+    """Exponent a of the power law ``sigma_i ~ i^-a`` (positive for decay), by least squares on logarithms.
+
+    ``skip`` leading values are left out, and values that are zero.  Raises ``ValueError`` for fewer than two values.
+    """
+    values = to_numpy(sigma)[skip:]
+    kept = values > 0
+    if kept.sum() < 2:
+        raise ValueError(f"{int(kept.sum())} positive singular values remain after skipping {skip}; two are needed")
+    index = np.log(np.arange(skip + 1, skip + 1 + len(values))[kept])
+    return -float(np.polyfit(index, np.log(values[kept]), 1)[0])
 
 
 def numerical_rank(sigma: Array, shape: tuple[int, int], scale: float | None = None, eps: float | None = None) -> int:

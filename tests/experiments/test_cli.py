@@ -16,6 +16,7 @@ import pytest
 from experiments.cli import main
 from experiments.config import FloorConfig, Heads, Source, load_config
 from experiments.floor import run
+from experiments.source import build
 
 SMALL = ["floor", "--family", "zipf", "--contexts", "12", "--vocab", "8", "--rank", "4", "--dims", "1", "2", "--bias"]
 
@@ -71,6 +72,19 @@ def test_a_text_file_becomes_a_floor_curve(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2-grams" in out
     assert "100.0% of the text" in out
+
+
+def test_by_default_a_text_keeps_as_many_contexts_as_fit():
+    """The threshold keeps at most max_contexts, and one count less would keep more."""
+    kept = build(Source(corpus="moby-dick", order=3, max_contexts=300)).distribution
+    least = kept.known.parameters["min_count"]
+    more = build(Source(corpus="moby-dick", order=3, min_count=least - 1)).distribution
+    assert kept.contexts <= 300 < more.contexts
+
+
+def test_an_empty_text_is_an_error(capsys, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    assert fails(capsys, ["floor", "--corpus", str(tmp_path / "empty.txt")], "empty.txt")
 
 
 @pytest.mark.parametrize(

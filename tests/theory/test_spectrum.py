@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from tests.tolerances import rounding
+from tests.tolerances import identity, rounding
 from theory import spectrum
 
 M = np.random.default_rng(0).standard_normal((7, 5))
@@ -72,6 +72,16 @@ def test_zero_matrices_have_no_effective_rank():
     ):
         with pytest.raises(ValueError, match="every singular value is zero"):
             measure(np.zeros(3))
+
+
+def test_tail_exponent_reads_a_power_law_and_skips_what_is_not():
+    law = np.arange(1, 41) ** -0.7
+    assert abs(spectrum.tail_exponent(law) - 0.7) <= identity()
+    spiked = np.concatenate([[100.0], law[1:], [0.0]])
+    assert abs(spectrum.tail_exponent(spiked, skip=1) - 0.7) <= identity()
+    assert abs(spectrum.tail_exponent(spiked) - 0.7) > 0.01
+    with pytest.raises(ValueError, match="two are needed"):
+        spectrum.tail_exponent(law, skip=39)
 
 
 def test_torch_goes_in_and_out():
