@@ -159,8 +159,12 @@ def test_the_folder_depends_on_what_the_numbers_depend_on():
     assert base.key != FloorConfig(Source(family="zipf", seed=1)).key
 
 
+HEARING = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import experiments.cli as c; "
+"""Background jobs of a shell ignore interrupts; the command under test must hear them wherever the tests run."""
+
+
 def test_an_interrupt_keeps_the_finished_ranks_and_the_rerun_goes_on(tmp_path):
-    command = [sys.executable, "-m", "experiments.cli", "floor", "--family", "zipf", "--contexts", "600"]
+    command = [sys.executable, "-c", HEARING + "sys.exit(c.main())", "floor", "--family", "zipf", "--contexts", "600"]
     command += ["--vocab", "300", "--rank", "100", "--dims", "1", "24", "--out", str(tmp_path)]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True
