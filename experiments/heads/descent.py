@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.heads.lbfgs import Plan, Trace, minimise
-from experiments.heads.metric import AveragedMetric, BlockMetric, Metric
+from experiments.heads.metric import Problem, metrics_of
 from experiments.heads.newton import newton_decrement
 from experiments.heads.objective import CHUNK_ENTRIES, Objective
 from synth._array import Array, epsilon
@@ -55,11 +55,14 @@ class Options:
 Watch = Callable[[Trace], None]
 
 
-def plan_within(objective: Objective, options: Options, decrement: float, evaluations: float, enough: float) -> Plan:
+def plan_within(
+    objective: Objective | Problem, options: Options, decrement: float, evaluations: float, enough: float
+) -> Plan:
     """The plan of one minimisation within the memory budget."""
     pair = 2 * 8 * objective.size
-    blocks = BlockMetric.bytes_needed(objective)
-    use_blocks = blocks + 6 * pair <= options.memory
+    metrics = metrics_of(objective)
+    blocks = metrics.block_bytes(objective)
+    use_blocks = metrics.blocks is not None and blocks + 6 * pair <= options.memory
     left = options.memory - (blocks if use_blocks else 0)
     return Plan(
         decrement,
@@ -72,10 +75,14 @@ def plan_within(objective: Objective, options: Options, decrement: float, evalua
     )
 
 
-def diverges(objective: Objective, x: Array) -> bool:
-    """Whether P has zeros and some logits already lie so far apart that this precision takes them for infinite."""
+def diverges(objective: Objective | Problem, x: Array) -> bool:
+    """Whether P has zeros, no ridge holds the logits, and some lie too far apart for this precision to tell."""
     distribution = objective.distribution
-    return not distribution.is_positive and objective.head(x).logit_range > -math.log(epsilon(distribution.weights))
+    return (
+        objective.ridge == 0
+        and not distribution.is_positive
+        and objective.head(x).logit_range > -math.log(epsilon(distribution.weights))
+    )
 
 
 def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | None) -> Array:
@@ -88,7 +95,7 @@ def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | No
     legs = min(len(RIDGES), int(allowance / SHORTEST_LEG))
     for leg in range(legs):
         ridge = RIDGES[(leg + 1) * len(RIDGES) // legs - 1]
-        penalised = Objective(objective.distribution, objective.spec, ridge, options.chunk_entries)
+        penalised = type(objective)(objective.distribution, objective.spec, ridge, options.chunk_entries)
         plan = plan_within(penalised, options, max(1e-4 * ridge, options.tolerance / 10), allowance / legs, -math.inf)
         x = minimise(penalised, x, plan, watch).x
         objective.work += penalised.work
@@ -99,7 +106,7 @@ def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | No
 
 
 def certified_descent(
-    objective: Objective, x: Array, options: Options, watch: Watch | None
+    objective: Objective | Problem, x: Array, options: Options, watch: Watch | None
 ) -> tuple[Trace, float, list[tuple[float, float]]]:
     """Alternate minimisation and certificate; returns the last trace, the certified excess (nan: none), the course."""
     target, course = options.tolerance / 10, []
@@ -114,14 +121,16 @@ def certified_descent(
         x = trace.x
         if diverges(objective, x):
             continue
-        metric: Metric = (BlockMetric if plan.blocks else AveragedMetric)(objective, trace.x, trace.at)
+        metrics = metrics_of(objective)
+        build = metrics.blocks if plan.blocks and metrics.blocks is not None else metrics.averaged
+        metric = build(objective, trace.x, trace.at)
         certificate = newton_decrement(objective, trace.x, trace.at, metric)
         if certificate.excess <= options.tolerance:
             return trace, certificate.excess, course
         x = (_slide if certificate.negative_curvature else _newton_step)(objective, trace, certificate.direction)
 
 
-def _slide(objective: Objective, trace: Trace, direction: Array) -> Array:
+def _slide(objective: Objective | Problem, trace: Trace, direction: Array) -> Array:
     """Downhill along a direction of negative curvature: the step doubles while the gap falls."""
     if objective.dot(trace.at.gradient, direction) > 0:
         direction = -direction
@@ -140,7 +149,7 @@ def _slide(objective: Objective, trace: Trace, direction: Array) -> Array:
     return best
 
 
-def _newton_step(objective: Objective, trace: Trace, direction: Array) -> Array:
+def _newton_step(objective: Objective | Problem, trace: Trace, direction: Array) -> Array:
     """The Newton step that the certificate has paid for, halved until it lowers the gap."""
     for halvings in range(10):
         x = trace.x + 0.5**halvings * direction

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from experiments.heads.metric import AveragedMetric, BlockMetric, Metric
+from experiments.heads.metric import Metric, Problem, metrics_of
 from experiments.heads.objective import Evaluation, Objective
-from synth._array import Array, epsilon
+from synth._array import Array
 
 ARMIJO, WOLFE, TRIALS = 1e-4, 0.9, 30
 
@@ -57,7 +57,9 @@ class _Pair:
     inverse: float
 
 
-def minimise(objective: Objective, x: Array, plan: Plan, watch: Callable[[Trace], None] | None = None) -> Trace:
+def minimise(
+    objective: Objective | Problem, x: Array, plan: Plan, watch: Callable[[Trace], None] | None = None
+) -> Trace:
     """Descend from x until the plan is fulfilled; ``watch`` sees the trace after every iteration.
 
     Never raises for a failure of the method: a line search that finds no decrease even from a fresh start sets
@@ -97,21 +99,21 @@ def minimise(objective: Objective, x: Array, plan: Plan, watch: Callable[[Trace]
 class _Schedule:
     """Which metric to use now: averaged and fresh while warming up, then blocks, rebuilt now and then."""
 
-    def __init__(self, objective: Objective, plan: Plan) -> None:
-        self.objective, self.plan = objective, plan
-        self.blocks: BlockMetric | None = None
+    def __init__(self, objective: Objective | Problem, plan: Plan) -> None:
+        self.objective, self.plan, self.metrics = objective, plan, metrics_of(objective)
+        self.blocks: Metric | None = None
         self.built = 0
 
     def metric(self, trace: Trace) -> Metric:
         """The metric for the next step."""
-        if not self.plan.blocks or trace.iterations < self.plan.warm_up:
-            return AveragedMetric(self.objective, trace.x, trace.at)
+        if self.metrics.blocks is None or not self.plan.blocks or trace.iterations < self.plan.warm_up:
+            return self.metrics.averaged(self.objective, trace.x, trace.at)
         if self.blocks is None or trace.iterations >= self.built + self.plan.refresh:
-            self.blocks, self.built = BlockMetric(self.objective, trace.x, trace.at), trace.iterations
+            self.blocks, self.built = self.metrics.blocks(self.objective, trace.x, trace.at), trace.iterations
         return self.blocks
 
 
-def _two_loop(objective: Objective, gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
+def _two_loop(objective: Objective | Problem, gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
     """``H gradient`` for the quasi-Newton inverse Hessian H."""
     q, alphas = gradient, []
     for pair in reversed(pairs):
@@ -128,21 +130,23 @@ def _two_loop(objective: Objective, gradient: Array, pairs: deque[_Pair], metric
     return z
 
 
-def _remember(objective: Objective, pairs: deque[_Pair], s: Array, y: Array) -> None:
+def _remember(objective: Objective | Problem, pairs: deque[_Pair], s: Array, y: Array) -> None:
     """Keep the pair when its curvature is safely positive."""
     curvature = objective.dot(s, y)
     if curvature > 1e-14 * math.sqrt(objective.dot(s, s) * objective.dot(y, y)):
         pairs.append(_Pair(s, y, 1.0 / curvature))
 
 
-def _search(objective: Objective, trace: Trace, direction: Array, slope: float) -> tuple[float, Evaluation] | None:
+def _search(
+    objective: Objective | Problem, trace: Trace, direction: Array, slope: float
+) -> tuple[float, Evaluation] | None:
     """A step length satisfying the weak Wolfe conditions and its evaluation, or ``None``.
 
     Bracketing: too long a step (no sufficient decrease) moves the upper end, too short a one (slope still steep) the
     lower; backtracking uses the minimum of the interpolating parabola.  Rounding of the gap is allowed for.
     """
     low, high, step = 0.0, math.inf, 1.0
-    rounding = 8 * epsilon(trace.x) * (1.0 + abs(trace.at.gap) + objective.entropy)
+    rounding = objective.rounding(trace.at.gap)
     for _ in range(TRIALS):
         at = objective.evaluate(trace.x + step * direction)
         rise = at.gap - trace.at.gap

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from experiments.heads.metric import Metric
+from experiments.heads.metric import Metric, Problem
 from experiments.heads.objective import Evaluation, Objective
 from synth._array import Array
 
@@ -28,7 +28,12 @@ class Decrement:
 
 
 def newton_decrement(
-    objective: Objective, x: Array, at: Evaluation, metric: Metric, accuracy: float = 0.1, iterations: int = 400
+    objective: Objective | Problem,
+    x: Array,
+    at: Evaluation,
+    metric: Metric,
+    accuracy: float = 0.1,
+    iterations: int = 400,
 ) -> Decrement:
     """Conjugate gradients on ``Hess step = -g``, stopped at relative residual ``accuracy`` in the metric's norm.
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from synth import ContextualDistribution
-from synth._array import Array, device, namespace
+from synth import ContextualDistribution, logspace
+from synth._array import Array, device, epsilon, namespace
 from theory import Head, HeadSpec
 
 CHUNK_ENTRIES = 2**20
@@ -53,6 +54,7 @@ class Objective:
             raise ValueError(f"chunk_entries must be >= 1, found {chunk_entries}")
         self.distribution, self.spec, self.ridge = distribution, spec, ridge
         self.contexts, self.vocab, self.dim = distribution.contexts, distribution.vocab, spec.dim
+        self.all_contexts, self.held = self.contexts, slice(0, self.contexts)  # ``distributed`` holds a part of them
         self.columns = spec.rank  # e: columns of W~
         self.pi = distribution.weights
         self.xp = namespace(self.pi)
@@ -76,9 +78,30 @@ class Objective:
         return self.distribution.entropy
 
     @cached_property
+    def entropies(self) -> Array:
+        """``H(p_c)`` of each context (C,), nats."""
+        return self.distribution.table.entropies()
+
+    def rounding(self, gap: float) -> float:
+        """What a difference of two gaps near ``gap`` may owe to rounding, nats."""
+        eps = epsilon(self.pi)
+        return 8 * eps * (1.0 + abs(gap) + self.entropy) if self.pi.dtype == self.xp.float64 else eps * (0.1 + abs(gap))
+
+    @cached_property
     def base(self) -> Array:
         """Unigram law (V,) lifted by a thousandth of the uniform one, so that unseen tokens have a scale too."""
         return 0.999 * self.distribution.marginal + 0.001 / self.vocab
+
+    # ------------------------------------------------------------------ what ``distributed`` does over processes
+
+    def summed(self, *sums: Any) -> tuple[Any, ...]:
+        """Sums over the contexts held here, completed by those held elsewhere: there are none."""
+        return sums
+
+    def orthonormal(self, X: Array) -> Array:
+        """An orthonormal basis (C, k) of the columns of ``X`` (C, k), C >= k."""
+        basis, _ = self.xp.linalg.qr(X)
+        return basis
 
     # ------------------------------------------------------------------ packing
 
@@ -133,23 +156,37 @@ class Objective:
         Q /= total
         return xp.log(total[:, 0]) + top[:, 0], Q
 
+    def _cost(self, A: Array, start: int, stop: int) -> tuple[float, Array]:
+        """The share of a chunk in the gap, and its probabilities; the logits are overwritten.
+
+        In float64 it is ``sum_c pi_c (logsumexp(A_c) - sum_v p_cv A_cv - H(p_c))``.  In lower precision those terms
+        would cancel, so the separable identity's sum of non-negative terms takes their place, added up in float64.
+        """
+        xp, table, weights = self.xp, self.distribution.table, self.pi[start:stop]
+        if A.dtype == xp.float64:
+            inner = table.inner(A, start, stop)
+            log_total, Q = self._softmax(A)
+            return float(weights @ (log_total - inner - self.entropies[start:stop])), Q
+        log_q = logspace.log_softmax(A)
+        costs = xp.astype(table.divergence(log_q, start, stop), xp.float64)
+        return float(xp.astype(weights, xp.float64) @ costs), xp.exp(log_q)
+
     def _penalty(self, H: Array, W: Array) -> float:
         if self.ridge == 0:
             return 0.0
         xp = self.xp
-        return 0.5 * self.ridge * float(self.pi @ xp.sum(H * H, axis=1) + self.base @ xp.sum(W * W, axis=1))
+        (square,) = self.summed(float(self.pi @ xp.sum(H * H, axis=1)))
+        return 0.5 * self.ridge * (square + float(self.base @ xp.sum(W * W, axis=1)))
 
     def value(self, x: Array) -> float:
         """The gap (ridge included) at x.  Cost: one product."""
         H, Wt = self.split(x)
         Ht, total = self.lift(H), 0.0
         for start, stop in self.ranges():
-            A = Ht[start:stop, :] @ Wt.T
-            inner = self.distribution.table.inner(A, start, stop)
-            log_total, _ = self._softmax(A)
-            total += float(self.pi[start:stop] @ (log_total - inner))
+            total += self._cost(Ht[start:stop, :] @ Wt.T, start, stop)[0]
         self.work += 1
-        return total - self.entropy + self._penalty(H, Wt[:, : self.dim])
+        (total,) = self.summed(total)
+        return total + self._penalty(H, Wt[:, : self.dim])
 
     def evaluate(self, x: Array) -> Evaluation:
         """Gap, gradient and unigram law at x, in one pass over the chunks.  Cost: three products."""
@@ -159,22 +196,21 @@ class Objective:
         total, rows = 0.0, []
         gradient_W, excess = xp.zeros_like(Wt), xp.zeros_like(self.base)
         for start, stop in self.ranges():
-            A = Ht[start:stop, :] @ Wt.T
-            inner = table.inner(A, start, stop)
-            log_total, Q = self._softmax(A)
+            cost, Q = self._cost(Ht[start:stop, :] @ Wt.T, start, stop)
+            total += cost
             weights = self.pi[start:stop]
-            total += float(weights @ (log_total - inner))
             G = table.residual(Q, start, stop)  # Q - P
             G *= weights[:, None]
             rows.append(G @ W)
             gradient_W += G.T @ Ht[start:stop, :]
             excess += xp.sum(G, axis=0)
         self.work += 3
+        total, gradient_W, excess = self.summed(total, gradient_W, excess)
         gradient_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
         if self.ridge:
             gradient_H += self.ridge * self.pi[:, None] * H
             gradient_W[:, : self.dim] += self.ridge * self.base[:, None] * W
-        gap = total - self.entropy + self._penalty(H, W)
+        gap = total + self._penalty(H, W)
         unigram = xp.clip(self.distribution.marginal + excess, 0.0, None)
         return Evaluation(gap, self.join(gradient_H, gradient_W), unigram)
 
@@ -225,6 +261,7 @@ class Objective:
                 out_W[:, : self.dim] += G.T @ dH[start:stop, :]
             rows.append(row)
         self.work += 4 if gauss_newton else 6
+        (out_W,) = self.summed(out_W)
         out_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
         if self.ridge:
             out_H += self.ridge * self.pi[:, None] * dH
@@ -242,4 +279,6 @@ class Objective:
                 rows.append(G @ right)
             if left is not None:
                 columns += G.T @ left[start:stop, :]
+        if columns is not None:
+            (columns,) = self.summed(columns)
         return (xp.concat(rows, axis=0) if rows else None), columns

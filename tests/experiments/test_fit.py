@@ -164,10 +164,13 @@ def test_array_libraries_give_the_same_floor(world, convert):
 
 def test_float32_is_evaluated_in_float64():
     single = SMALL.on(like(np.zeros(1), np.zeros(1, dtype=np.float32)))
-    result = fit(single, HeadSpec(3, bias=True), Options(tolerance=1e-5))
+    result = fit(single, HeadSpec(3, bias=True), Options(tolerance=1e-6))
     double = fit(SMALL, HeadSpec(3, bias=True))
     assert result.head.W.dtype == np.float32
-    assert abs(result.gap - double.gap) <= 1e-5
+    assert (
+        abs(result.gap - double.gap) <= identity(np.float32) * 1e-3
+    )  # the single-precision law is off by its rounding
+    assert result.gap == result.head.gap(single)
 
 
 def test_a_start_can_only_be_improved_on():
