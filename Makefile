@@ -16,8 +16,8 @@ test: $(VENV)/installed-test
 deep: $(VENV)/installed-test
 	RANKFLOOR_PROFILE=deep OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-bench: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/bench --benchmark-only -p no:xdist
+bench: $(VENV)/installed-peers
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.run
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
@@ -33,6 +33,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+$(VENV)/installed-peers: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[peers]"
 	touch $@
 
 clean:

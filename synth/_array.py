@@ -60,6 +60,22 @@ def like(values: Any, reference: Array, dtype: Any = None) -> Array:
     return xp.asarray(np.ascontiguousarray(host), dtype=dtype, device=device(reference))
 
 
+def to_torch(array: Array) -> Any:
+    """A float64 torch tensor of ``array``: torch arrays stay on their device, others go through the host."""
+    import torch
+
+    if array_api_compat.is_torch_array(array):
+        return array.detach().to(torch.float64)
+    return torch.from_numpy(np.array(to_numpy(array), dtype=np.float64))
+
+
+def from_torch(tensor: Any, reference: Array) -> Array:
+    """A torch tensor as an array of the library, device and dtype of ``reference``."""
+    if array_api_compat.is_torch_array(reference):
+        return tensor.to(device=reference.device, dtype=reference.dtype)
+    return like(tensor, reference)
+
+
 def same_place(array: Array, reference: Array) -> bool:
     """Whether two arrays share library, device and dtype."""
     return type(array) is type(reference) and device(array) == device(reference) and array.dtype == reference.dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.heads import starts
@@ -16,6 +16,9 @@ from experiments.heads.objective import Objective
 from synth import ContextualDistribution
 from synth._array import Array
 from theory import Head, HeadSpec
+
+RACE = 0.15
+"""Share of the evaluations that each contender gets where P has zeros, before the leader takes the rest."""
 
 PROBE, SHORTEST_PROBE = 0.08, 5
 """Share of an incumbent's evaluations that a challenger gets before it must be ahead, and the least of them."""
@@ -37,19 +40,8 @@ def fit(
     Arrays keep library, device and dtype; ``gap`` is evaluated in float64.  Raises ``ValueError`` for bad input.
     """
     spec.check_against(distribution)
-    began = time.perf_counter()
-    if spec.dim == 0:
-        return _closed_form(distribution, spec, began)
     heads = [start] if isinstance(start, Head) else list(start)
-    results = list(Search(distribution, spec, options or Options(), watch).runs(heads))
-    best = min(results, key=lambda result: result.gap)
-    return replace(
-        best,
-        evaluations=sum(result.evaluations for result in results),
-        seconds=time.perf_counter() - began,
-        starts=len(results),
-        spread=max(result.gap for result in results) - best.gap,
-    )
+    return Search(distribution, spec, options or Options(), watch).best(heads)
 
 
 def refit(
@@ -99,37 +91,85 @@ class Search:
         """A fresh objective, its evaluations counted from zero."""
         return Objective(self.distribution, self.spec, 0.0, self.options.chunk_entries)
 
+    def best(self, heads: Sequence[Head]) -> Fit:
+        """The lowest of the runs, with the account of them all."""
+        began = time.perf_counter()
+        if self.spec.dim == 0:
+            return _closed_form(self.objective(), began)
+        results = list(self.runs(heads))
+        best = min(results, key=lambda result: result.gap)
+        return replace(
+            best,
+            evaluations=sum(result.evaluations for result in results),
+            seconds=time.perf_counter() - began,
+            starts=len(results),
+            spread=max(result.gap for result in results) - best.gap,
+        )
+
+    def closed_form(self) -> tuple[str, Array]:
+        """The lowest of the closed forms, with its name."""
+        objective = self.objective()
+        return min(starts.closed_forms(objective), key=lambda candidate: objective.value(candidate[1]))
+
     def runs(self, heads: Sequence[Head]) -> Iterator[Fit]:
-        """One result per starting point, the closed forms' first."""
-        zeros, objective = not self.distribution.is_positive, self.objective()
-        grown = [("appended", starts.appended(objective, head)) for head in heads]
-        name, x = min(starts.closed_forms(objective), key=lambda candidate: objective.value(candidate[1]))
-        first = self.run(name, x, zeros)
-        yield first
+        """One result per descent, the closed forms' first."""
+        first = yield from self.descents(heads) if self.distribution.is_positive else self.race(heads)
         if first.gap <= self.options.tolerance:  # no floor is below zero: nothing is left to find
             return
-        if grown:
-            name, x = min(grown, key=lambda candidate: objective.value(candidate[1]))
-            if zeros or objective.value(x) < first.gap:
-                yield self.run(name, x, False)  # logits that have diverged are no place to lead a homotopy from
         for number in range(self.options.random_starts):
             yield self.random_run(number, self.options.max_evaluations)
-        if zeros:
-            yield from self.restarts(first)
 
-    def restarts(self, first: Fit) -> Iterator[Fit]:
-        """Random starts on the evaluations the first run left over: with zeros in P there are many local infima."""
-        left, number = self.options.max_evaluations - first.evaluations, self.options.random_starts
-        while left >= self.options.max_evaluations / 4:
-            again = self.random_run(number, int(left))
+    def descents(self, heads: Sequence[Head]) -> Generator[Fit, None, Fit]:
+        """From the lowest closed form, and from the lowest grown head where that starts below the outcome."""
+        objective = self.objective()
+        grown = self.grown(heads)
+        first = self.run(*self.closed_form(), False)
+        yield first
+        if grown is not None and first.gap > self.options.tolerance and objective.value(grown[1]) < first.gap:
+            yield self.run(*grown, False)
+        return first
+
+    def race(self, heads: Sequence[Head]) -> Generator[Fit, None, Fit]:
+        """With zeros in P: a share ``RACE`` of the evaluations for each contender, the rest for the leader.
+
+        Contenders are the lowest closed form, on its own and led by a ridge homotopy (better on small tables of hard
+        choices, worse on n-grams), and the lowest grown head.  What an early end leaves goes to random starts.
+        """
+        name, x = self.closed_form()
+        contenders = [(name, x, False), *((*grown, False) for grown in [self.grown(heads)] if grown is not None)]
+        contenders.append((f"{name}, led", x, True))
+        share, results = self.budget(RACE * self.options.max_evaluations), []
+        for contender in contenders:
+            results.append(share.run(*contender))
+            yield results[-1]
+            if results[-1].gap <= self.options.tolerance:
+                return results[-1]
+        leader = min(results, key=lambda result: result.gap)
+        rest = self.budget(self.options.max_evaluations - sum(result.evaluations for result in results))
+        leader = rest.run(leader.start, rest.objective().pack(leader.head), False)
+        yield leader
+        spent = sum(result.evaluations for result in results) + leader.evaluations
+        number = self.options.random_starts
+        while self.options.max_evaluations - spent >= RACE * self.options.max_evaluations:
+            again = self.random_run(number, int(self.options.max_evaluations - spent))
             yield again
-            left, number = left - again.evaluations, number + 1
+            spent, number = spent + again.evaluations, number + 1
+        return leader
+
+    def grown(self, heads: Sequence[Head]) -> tuple[str, Array] | None:
+        """The lowest of smaller heads grown to this dimension, if any are given."""
+        objective = self.objective()
+        points = [("appended", starts.appended(objective, head)) for head in heads]
+        return min(points, key=lambda point: objective.value(point[1])) if points else None
+
+    def budget(self, evaluations: float) -> Search:
+        """The same search with another limit on evaluations."""
+        return replace(self, options=replace(self.options, max_evaluations=max(1, int(evaluations))))
 
     def random_run(self, number: int, evaluations: int) -> Fit:
         """From random factors, with a budget of its own."""
         x = starts.random_start(self.objective(), self.options.seed + number)
-        budget = replace(self, options=replace(self.options, max_evaluations=evaluations))
-        return budget.run(f"random {number}", x, not self.distribution.is_positive)
+        return self.budget(evaluations).run(f"random {number}", x, not self.distribution.is_positive)
 
     def run(self, name: str, x: Array, led: bool) -> Fit:
         """From one starting point, led by a ridge homotopy or not, to a certified minimum or as far as it goes."""
@@ -156,11 +196,11 @@ class Search:
         )
 
 
-def _closed_form(distribution: ContextualDistribution, spec: HeadSpec, began: float) -> Fit:
+def _closed_form(objective: Objective, began: float) -> Fit:
     """Dimension 0: the uniform law, or the unigram law as the bias."""
-    pi = distribution.weights
-    H, W = pi[:, None][:, :0], distribution.marginal[:, None][:, :0]
-    head = Head(H, W, distribution.log_marginal if spec.bias else None)
+    distribution, spec = objective.distribution, objective.spec
+    H, W = distribution.weights[:, None][:, :0], distribution.marginal[:, None][:, :0]
+    head = objective.head(objective.pack(Head(H, W, distribution.log_marginal if spec.bias else None)))
     gap = head.gap(distribution)
     return Fit(
         spec, head, gap, distribution.entropy + gap, FitStatus.CONVERGED, 0.0, 0.0, 0.0, time.perf_counter() - began,

@@ -49,7 +49,7 @@ def truncated(objective: Objective, head: Head) -> Array:
 def random_start(objective: Objective, seed: int) -> Array:
     """Gaussian hidden states, a small Gaussian head, the unigram law as bias; drawn by NumPy and moved."""
     rng = np.random.default_rng(seed)
-    H = rng.standard_normal((objective.contexts, objective.dim))
+    H = rng.standard_normal((objective.all_contexts, objective.dim))[objective.held, :]
     Wt = 0.02 * rng.standard_normal((objective.vocab, objective.columns))
     packed = objective.join(like(H, objective.pi), like(Wt, objective.pi))
     if objective.spec.bias:
@@ -102,13 +102,13 @@ def _descent_directions(objective: Objective, x: Array, count: int) -> tuple[Arr
     """Leading singular triples of ``D_pi^{-1/2} (-G) D_base^{-1/2}``: (C, k), (k,), (V, k), by subspace iteration."""
     xp = objective.xp
     root_pi, root_base = xp.sqrt(objective.pi)[:, None], xp.sqrt(objective.base)[:, None]
-    width = min(count + OVERSAMPLING, objective.contexts, objective.vocab)
+    width = min(count + OVERSAMPLING, objective.all_contexts, objective.vocab)
     rng = np.random.default_rng(count)
     basis = like(rng.standard_normal((objective.vocab, width)), objective.pi)
     for _ in range(SWEEPS):
         basis, _ = xp.linalg.qr(basis)
         image, _ = objective.residual_products(x, basis / root_base, None)
-        frame, _ = xp.linalg.qr(image / root_pi)
+        frame = objective.orthonormal(image / root_pi)
         _, basis = objective.residual_products(x, None, frame / root_pi)
         basis = basis / root_base
     right, values, left = xp.linalg.svd(basis, full_matrices=False)
