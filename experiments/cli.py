@@ -6,6 +6,7 @@ and exit code 2; an interrupt leaves the finished ranks on disk and exits with 1
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"rankfloor: error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("rankfloor: stopped; finished ranks are on disk, run the same command again to go on", file=sys.stderr)
         return 130
