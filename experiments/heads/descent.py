@@ -156,3 +156,13 @@ def _newton_step(objective: Objective | Problem, trace: Trace, direction: Array)
         if objective.value(x) < trace.at.gap:
             return x
     return trace.x
+
+
+def trend(course: list[tuple[float, float]]) -> float:
+    """Fall of the gap over the last tenth of the evaluations, nats."""
+    if len(course) < 2:
+        return 0.0
+    end, gap = course[-1]
+    since = end - 0.1 * (end - course[0][0])
+    earlier = [value for spent, value in course if spent <= since]
+    return max(0.0, (earlier[-1] if earlier else course[0][1]) - gap)

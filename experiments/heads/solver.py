@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from experiments.heads import starts
-from experiments.heads.descent import Options, Watch, certified_descent, diverges, homotopy, plan_within
+from experiments.heads.descent import Options, Watch, certified_descent, diverges, homotopy, plan_within, trend
 from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.lbfgs import Trace
 from experiments.heads.metric import AveragedMetric, BlockMetric
@@ -190,7 +190,7 @@ class Search:
             decrement=trace.decrement,
             evaluations=objective.evaluations,
             seconds=0.0,
-            trend=_trend(course),
+            trend=trend(course),
             start=name,
             metric=BlockMetric.name if plan_within(objective, options, 0, 0, 0).blocks else AveragedMetric.name,
         )
@@ -218,13 +218,3 @@ def _verdict(
     if certified <= options.tolerance:
         return FitStatus.CONVERGED, certified
     return FitStatus.STALLED if trace.stalled else FitStatus.LIMIT, math.nan
-
-
-def _trend(course: list[tuple[float, float]]) -> float:
-    """Fall of the gap over the last tenth of the evaluations, nats."""
-    if len(course) < 2:
-        return 0.0
-    end, gap = course[-1]
-    since = end - 0.1 * (end - course[0][0])
-    earlier = [value for spent, value in course if spent <= since]
-    return max(0.0, (earlier[-1] if earlier else course[0][1]) - gap)

@@ -33,7 +33,7 @@ class Problem:
     make: Callable[[], ContextualDistribution]
     spec: HeadSpec
     evaluations: int = 1000
-    seconds: float = 15.0
+    seconds: float = 30.0
     horizons: tuple[int, ...] = (400, 1000)
     attained: bool = True
 

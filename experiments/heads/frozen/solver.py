@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.heads.descent import Options, certified_descent, diverges, plan_within
+from experiments.heads.descent import Options, certified_descent, diverges, plan_within, trend
 from experiments.heads.fitted import FitStatus
 from experiments.heads.frozen.features import Factors
 from experiments.heads.frozen.fitted import FrozenFit
@@ -164,7 +164,7 @@ def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective,
         decrement=trace.decrement,
         evaluations=objective.evaluations,
         seconds=0.0,
-        trend=_trend(course),
+        trend=trend(course),
         start=start,
         metric="blocks" if blocks else "averaged",
     )
@@ -191,10 +191,3 @@ def _judged(problem: FrozenProblem, fit: FrozenFit, diverged: bool, stalled: boo
     if excess <= problem.options.tolerance:
         return replace(fit, status=FitStatus.CONVERGED, certified_excess=excess)
     return replace(fit, status=FitStatus.STALLED if stalled else FitStatus.LIMIT, certified_excess=math.nan)
-
-
-def _trend(course: list[tuple[float, float]]) -> float:
-    """Fall of the objective over the last tenth of the evaluations, nats."""
-    (first, highest), (last, lowest) = course[0], course[-1]
-    earlier = [value for spent, value in course if spent <= last - 0.1 * (last - first)]
-    return max(0.0, (earlier[-1] if earlier else highest) - lowest)
