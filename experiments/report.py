@@ -24,17 +24,20 @@ def floor_report(configs: Sequence[FloorConfig], figure: Path) -> None:
 
 
 def _account(curve: FloorCurve) -> str:
-    first = curve.records[0]
+    head = curve.records[0]
     lines = [
         curve.sentence,
-        f"{first['contexts']:,} contexts x {first['vocab']:,} tokens, entropy {first['entropy']:.4f} nats per token; "
-        f"head {'with' if first['bias'] else 'without'} bias; gaps in nats per token above the entropy",
+        f"{head['contexts']:,} contexts x {head['vocab']:,} tokens, entropy {head['entropy']:.4f} nats per token; "
+        f"head {'with' if head['bias'] else 'without'} bias; gaps in nats per token above the entropy",
         table(curve.records),
     ]
     zeros = [record for record in curve.records if record["exact"] == 0]
     if zeros:
-        reached = zeros[0]["gap"]
-        lines.append(f"the floor is exactly 0 from d = {zeros[0]['dim']} on (fitted there: {reached:.1e})")
+        first = zeros[0]
+        lines.append(
+            f"the floor is exactly 0 from d = {first['dim']} on "
+            f"(fitted there: {first['gap']:.1e} from {first['start']}, evaluations: {first['evaluations']:.0f})"
+        )
     if any(record["status"] == "unattained" for record in curve.records):
         lines.append("unattained: no finite head reaches the infimum; the loss given is an upper bound, still falling")
     broken = [record["dim"] for record in curve.records if not record["holds"]]
