@@ -199,10 +199,13 @@ def test_gap_is_recomputed_by_another_route():
     assert bool(verdict)
 
 
-@pytest.mark.parametrize("file", ["verify.py", "recheck.py"])
+VERIFIER = ["verify.py", *(f"recheck/{path.name}" for path in Path(theory.__file__).parent.glob("recheck/*.py"))]
+
+
+@pytest.mark.parametrize("file", sorted(VERIFIER))
 def test_the_verifier_shares_no_code_with_the_bounds(file):
     tree = ast.parse((Path(theory.__file__).parent / file).read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     ours = {name for name in imported if name.startswith("theory")}
-    assert ours <= {"theory.bound", "theory.head", "theory.recheck"}
+    assert {name for name in ours if not name.startswith("theory.recheck")} <= {"theory.bound", "theory.head"}
