@@ -1,0 +1,182 @@
+"""Scaling laws in Hoffmann's form, and how much of a gap between models is the choice of what counts as a parameter.
+
+Setting: final losses L (nats per token) of models with N parameters, trained on T tokens,
+
+    L(N, T) = A / N^alpha + B / T^beta + E                                      (Hoffmann et al. 2022, eq. 2)
+
+fitted by least squares of ``log L(N, T) - log loss``.  Either B, beta and E are kept (Hoffmann's, unless others are
+given) and A, alpha are free; or all are.  When every model saw the same T, ``B / T^beta + E`` is one number: it is
+fitted as E, with B = 0, since nothing tells its parts apart.
+
+**What N counts.**  A decoder of L layers and width d has ``12 L d^2`` matrix parameters outside its embeddings; two
+untied embeddings add ``2 V d``, and layer norms and biases ``13 L d + 2 d``.  Embeddings are most of a small model and
+little of a large one, so the two conventions bend the curve at its small end, where extrapolations are read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from synth._check import integer, positive
+
+
+@dataclass(frozen=True)
+class Law:
+    """``A / N^alpha + B / T^beta + E``, nats per token."""
+
+    A: float
+    alpha: float
+    B: float
+    beta: float
+    E: float
+
+    def __call__(self, N: np.ndarray, T: np.ndarray) -> np.ndarray:
+        """Predicted losses for N parameters and T tokens, shapes broadcast."""
+        return self.A * np.power(N, -self.alpha) + self.B * np.power(T, -self.beta) + self.E
+
+
+HOFFMANN = Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
+"""Approach 3 of Hoffmann et al. (2022)."""
+
+GODEY = replace(HOFFMANN, A=119.09, alpha=0.246)
+"""Godey, de la Clergerie & Sagot (2024), Figure 1: A and alpha fitted on Pythia models from 410M on, the rest kept."""
+
+
+class Count(Enum):
+    """What N counts."""
+
+    TOTAL = "total"
+    NON_EMBEDDING = "non-embedding"
+
+    def parameters(self, layers: int, width: int, vocab: int) -> int:
+        """N of a decoder with untied embeddings, learned norms and biases, MLPs of four times the width."""
+        integer("layers", layers, 1)
+        integer("width", width, 1)
+        integer("vocab", vocab, 1)
+        matrices = 12 * layers * width**2
+        return matrices if self is Count.NON_EMBEDDING else matrices + (13 * layers + 2 + 2 * vocab) * width
+
+
+def fit_law(N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep: Law | None = HOFFMANN) -> Law:
+    """Least-squares law through n models: N, T and loss of shape (n,).
+
+    ``keep`` holds B, beta and E while A and alpha are free; ``None`` frees all (A, alpha and E where T is one number).
+    O(n) an evaluation, a hundred evaluations.  Raises ``ValueError`` for fewer models than free constants, values that
+    are not positive and finite, and losses at or below a kept ``B / T^beta + E``.
+    """
+    n, t, y = _models(N, T, loss)
+    free = 2 if keep is not None else 3 if np.all(t == t[0]) else 5
+    if len(set(n.tolist())) < 2 or len(n) < free:
+        raise ValueError(
+            f"{len(n)} models of {len(set(n.tolist()))} sizes; {free} constants need as many models, 2 sizes"
+        )
+    if keep is not None:
+        rest = keep(np.inf, t)
+        if np.any(y <= rest):
+            raise ValueError(
+                f"loss {y.min():g} lies below the kept B/T^beta + E = {rest.max():g}; free them (keep=None)"
+            )
+        return _least_squares(n, t, y, _Kept(keep))
+    return _least_squares(n, t, y, _OneBudget() if free == 3 else _Free())
+
+
+def relative_gaps(law: Law, N: Sequence[float], T: Sequence[float], loss: Sequence[float]) -> np.ndarray:
+    """``loss / law(N, T) - 1``, shape (n,): positive where models do worse than the law."""
+    n, t, y = _models(N, T, loss)
+    return y / law(n, t) - 1
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The fit without model ``index``: its ``law`` and the relative ``gap`` of the model left out."""
+
+    index: int
+    law: Law
+    gap: float
+
+
+def leave_one_out(
+    N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep: Law | None = HOFFMANN
+) -> list[LeftOut]:
+    """:func:`fit_law` without each model in turn, and how far off it is on that model: n fits."""
+    n, t, y = _models(N, T, loss)
+    out = []
+    for index in range(len(n)):
+        others = np.arange(len(n)) != index
+        law = fit_law(n[others], t[others], y[others], keep)
+        out.append(LeftOut(index, law, float(relative_gaps(law, n[[index]], t[[index]], y[[index]])[0])))
+    return out
+
+
+# A form maps free parameters to a law and says where to start.  Logarithms keep A and B positive.
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """(log A, alpha); start from the straight line of the excess on logarithms."""
+
+    keep: Law
+
+    def law(self, x: np.ndarray) -> Law:
+        return replace(self.keep, A=math.exp(x[0]), alpha=float(x[1]))
+
+    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
+        return [_line(n, y - self.keep(np.inf, t))]
+
+
+@dataclass(frozen=True)
+class _OneBudget:
+    """(log A, alpha, log E), from several shares of the smallest loss."""
+
+    def law(self, x: np.ndarray) -> Law:
+        return Law(math.exp(x[0]), float(x[1]), 0.0, HOFFMANN.beta, math.exp(x[2]))
+
+    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
+        return [[*_line(n, y - share * y.min()), math.log(share * y.min())] for share in (0.2, 0.5, 0.8, 0.95)]
+
+
+@dataclass(frozen=True)
+class _Free:
+    """(log A, alpha, log B, beta, log E); half of the excess at the start is the data's."""
+
+    def law(self, x: np.ndarray) -> Law:
+        return Law(math.exp(x[0]), float(x[1]), math.exp(x[2]), float(x[3]), math.exp(x[4]))
+
+    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
+        starts = []
+        for share in (0.2, 0.5, 0.8, 0.95):
+            excess = (y - share * y.min()) / 2
+            starts.append([*_line(n, excess), *_line(t, excess), math.log(share * y.min())])
+        return starts
+
+
+def _line(n: np.ndarray, excess: np.ndarray) -> list[float]:
+    """``log A`` and alpha of ``excess = A / n^alpha`` by a straight line."""
+    slope, intercept = np.polyfit(np.log(n), np.log(excess), 1)
+    return [float(intercept), -float(slope)]
+
+
+def _least_squares(n: np.ndarray, t: np.ndarray, y: np.ndarray, form: _Kept | _OneBudget | _Free) -> Law:
+    """The best end over the form's starts."""
+    from scipy.optimize import least_squares
+
+    tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "x_scale": "jac"}
+    with np.errstate(over="ignore"):
+        ends = [least_squares(lambda x: np.log(form.law(x)(n, t) / y), start, **tight) for start in form.start(n, t, y)]
+    return form.law(min(ends, key=lambda end: end.cost).x)
+
+
+def _models(*columns: Sequence[float]) -> tuple[np.ndarray, ...]:
+    arrays = tuple(np.asarray(column, dtype=np.float64) for column in columns)
+    if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or len(arrays[0]) == 0:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"N, T and loss have shapes {shapes}; one number of each per model is needed")
+    for name, array in zip(("N", "T", "loss"), arrays, strict=True):
+        for value in array:
+            positive(name, float(value))
+    return arrays
