@@ -2,6 +2,7 @@
 
 from theory import bounds
 from theory.bound import Bound, Claim, NotApplicable, Side, Status, asymptotic, catalogue, exact, lower, upper
+from theory.falsify import falsify
 from theory.head import Head, HeadSpec
 from theory.sandwich import Sandwich, sandwich
 from theory.truncation import Anchor, unigram_truncation
@@ -22,6 +23,7 @@ __all__ = [
     "bounds",
     "catalogue",
     "exact",
+    "falsify",
     "lower",
     "sandwich",
     "unigram_truncation",

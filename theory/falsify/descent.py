@@ -1,0 +1,123 @@
+"""Heads of tiny tables by plain descent: what a claimed lower bound must stay below.
+
+Any head of the class gives a gap, and the floor is no higher, so nothing here needs trust or convergence: SciPy's
+L-BFGS on the packed factors ``x = [H, W, b]`` with the closed-form gradient
+
+    G = pi (Q - P),      dH = G W,      dW = G' H,      db = G' 1.
+
+For a limited class the descent is watched: its iterates, and the last one shrunk towards the uniform law, are members
+or not, and the best member counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from synth import logspace
+from theory.falsify.problem import Problem
+from theory.head import Head
+from theory.truncation import unigram_truncation
+
+SHARE = 0.2
+"""Smoothing of zeros in the first start."""
+
+SHRUNK = np.linspace(0.0, 1.0, 21)
+"""Multiples of the last iterate tried as members of a limited class."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Random starts and iterations of each descent."""
+
+    starts: int
+    iterations: int
+
+
+QUICK, THOROUGH = Effort(1, 60), Effort(6, 400)
+
+
+def best_head(problem: Problem, effort: Effort, warm: Head | None = None) -> tuple[Head | None, float]:
+    """The head of least gap found in the class, and its gap; ``None`` and +inf if no member of a limited class is met.
+
+    Starts: ``warm`` if given, else the smoothed truncation in the unigram metric; then ``effort.starts`` random heads.
+    Cost: O((starts + 1) iterations C V d).
+    """
+    best, lowest = None, math.inf
+    for head in _candidates(problem, effort, warm):
+        gap = head.gap(problem.distribution)
+        if gap < lowest and (problem.spec.is_unbounded or head.belongs_to(problem.spec, problem.distribution)):
+            best, lowest = head, gap
+    return best, lowest
+
+
+def table_gradient(problem: Problem, head: Head) -> np.ndarray:
+    """Derivative of the gap of a fixed head with respect to the table's unknowns ``[logits, log weights]``.
+
+    With ``E = log p - log q``: ``pi_c p_cv (E_cv - KL_c)`` and ``pi_c (KL_c - gap)``.
+    """
+    p, inside = np.exp(problem.log_p), problem.support
+    E = np.where(inside, np.where(inside, problem.log_p, 0.0) - np.asarray(head.log_q()), 0.0)
+    rows = (p * E).sum(axis=1)
+    slope = problem.weights[:, None] * p * (E - rows[:, None])
+    return np.concatenate([slope[inside], problem.weights * (rows - problem.weights @ rows)])
+
+
+def _candidates(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[Head]:
+    """Ends of the descents; for a limited class their paths, and the ends shrunk."""
+    if problem.spec.rank == 0:
+        yield Head(np.zeros((problem.shape[0], 0)), np.zeros((problem.shape[1], 0)))
+        return
+    for x in _starts(problem, effort, warm):
+        path = _descend(problem, x, effort.iterations)
+        if problem.spec.is_unbounded:
+            yield _unpack(problem, path[-1])
+            continue
+        yield from (_unpack(problem, point) for point in path)
+        last = _unpack(problem, path[-1])
+        for factor in SHRUNK:
+            yield Head(factor * last.H, last.W, None if last.b is None else factor * last.b)
+
+
+def _starts(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[np.ndarray]:
+    spec = problem.spec
+    first = warm or unigram_truncation(problem.distribution, spec.dim, spec.bias, share=SHARE)
+    yield _pack(problem, first)
+    rng = np.random.default_rng(0)
+    size = sum(problem.shape) * spec.dim + problem.shape[1] * int(spec.bias)
+    for scale in np.geomspace(1.0, 3.0, effort.starts):
+        yield scale * rng.standard_normal(size)
+
+
+def _descend(problem: Problem, x: np.ndarray, iterations: int) -> list[np.ndarray]:
+    """The iterates of one descent; only the last for an unbounded class."""
+    log_p, p, pi = np.where(problem.support, problem.log_p, 0.0), np.exp(problem.log_p), problem.weights[:, None]
+    path = [x]
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        head = _unpack(problem, x)
+        log_q = logspace.log_softmax(head.logits())
+        G = pi * (np.exp(log_q) - p)
+        parts = [(G @ head.W).ravel(), (G.T @ head.H).ravel()] + ([G.sum(axis=0)] if problem.spec.bias else [])
+        return float((pi * p * (log_p - log_q)).sum()), np.concatenate(parts)
+
+    watch = None if problem.spec.is_unbounded else lambda x: path.append(x.copy())
+    options = {"maxiter": iterations, "gtol": 1e-10, "ftol": 1e-15}
+    found = minimize(loss, x, jac=True, method="L-BFGS-B", options=options, callback=watch)
+    return [*path, found.x]
+
+
+def _pack(problem: Problem, head: Head) -> np.ndarray:
+    b = np.zeros(problem.shape[1]) if head.b is None else np.asarray(head.b)
+    parts = [np.asarray(head.H).ravel(), np.asarray(head.W).ravel()] + ([b] if problem.spec.bias else [])
+    return np.concatenate(parts)
+
+
+def _unpack(problem: Problem, x: np.ndarray) -> Head:
+    (contexts, vocab), dim = problem.shape, problem.spec.dim
+    H, W, b = np.split(x, np.cumsum([contexts * dim, vocab * dim]))
+    return Head(H.reshape(contexts, dim), W.reshape(vocab, dim), b if problem.spec.bias else None)
