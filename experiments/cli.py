@@ -19,11 +19,16 @@ commands
   floor    fit and bound the floor curve of one distribution
   demo     three floor curves in one figure: a Zipfian law, all 2-subsets of 12 tokens, Moby Dick trigrams
   bounds   list the bounds in the catalogue
+  falsify  hunt for a counterexample to a bound of your own: module:function
+  gallery  published claims, recomputed and judged
+  lm       real language models and real text: see rankfloor lm --help
 
 examples
   rankfloor floor --family zipf --contexts 1000 --vocab 500 --rank 200 --dims 1 2 4 8 16 32 64
   rankfloor floor --corpus book.txt --order 3 --vocab 2048
   rankfloor floor --config configs/zipf.toml --dims 1 2 4
+  rankfloor lm saturation pythia/evals
+  rankfloor falsify mybounds:my_bound --side lower --seconds 60
   rankfloor floor --help
 """
 
@@ -33,7 +38,7 @@ class Command:
     """A sub-command: its name and the function that takes the remaining arguments."""
 
     name: str
-    run: Callable[[list[str]], None]
+    run: Callable[[list[str]], int | None]
 
 
 def floor(arguments: list[str]) -> None:
@@ -79,9 +84,35 @@ def bounds(arguments: list[str]) -> None:
         print(f"{entry.name:{width}}  {entry.side.value:10}  {entry.summary}")
 
 
+def falsify(arguments: list[str]) -> int:
+    """``rankfloor falsify``: exit code 0 when nothing was found, 1 when the claim is broken."""
+    import tyro
+
+    from experiments.falsify_command import FalsifyConfig, run
+
+    return run(tyro.cli(FalsifyConfig, args=arguments, prog="rankfloor falsify"))
+
+
+def gallery(arguments: list[str]) -> None:
+    """``rankfloor gallery [NAME ...]``: published claims, each recomputed and judged."""
+    from theory.gallery import gallery as published
+
+    for claim in [published[name] for name in arguments] or published:
+        print(claim.account(), flush=True)
+
+
+def lm(arguments: list[str]) -> None:
+    """``rankfloor lm SUB``: the sub-commands of :mod:`experiments.lm.cli`."""
+    from experiments.lm.cli import lm as dispatch
+
+    dispatch(arguments)
+
+
 COMMANDS = {
-    command.name: command for command in (Command("floor", floor), Command("demo", demo), Command("bounds", bounds))
+    command.name: command
+    for command in (Command("floor", floor), Command("demo", demo), Command("bounds", bounds), Command("lm", lm))
 }
+COMMANDS |= {command.name: command for command in (Command("falsify", falsify), Command("gallery", gallery))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[0] not in COMMANDS:
             raise ValueError(f"no command is named {given[0]!r}; choose one of: {', '.join(COMMANDS)}")
-        COMMANDS[given[0]].run(given[1:])
+        return COMMANDS[given[0]].run(given[1:]) or 0
     except ValueError as error:
         print(f"rankfloor: error: {error}", file=sys.stderr)
         return 2
@@ -103,7 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rankfloor: stopped; finished ranks are on disk, run the same command again to go on", file=sys.stderr)
         return 130
-    return 0
 
 
 def _take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:

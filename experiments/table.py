@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 COLUMNS = ("d", "fitted floor", "proved lower", "by", "proved upper", "by", "exact", "evals", "seconds", "status")
@@ -11,12 +11,15 @@ COLUMNS = ("d", "fitted floor", "proved lower", "by", "proved upper", "by", "exa
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """The records as aligned columns; gaps in nats per token above the entropy."""
-    lines = [COLUMNS, *map(_line, records)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    text = {3, 5, 9}  # left-aligned columns
+    return align([COLUMNS, *map(_line, records)], left={3, 5, 9})
+
+
+def align(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
+    """Rows of cells as columns two spaces apart; the columns numbered in ``left`` are set left, the others right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if number in text else cell.rjust(width)
+            cell.ljust(width) if number in left else cell.rjust(width)
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines

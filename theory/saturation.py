@@ -36,6 +36,8 @@ import numpy as np
 
 from synth._check import integer
 
+Numbers = Sequence[float] | np.ndarray
+
 DRAWS = 20_000
 """Simulated flat curves behind a p-value: its standard error is below 0.0036 everywhere, 0.0015 at 0.05."""
 
@@ -95,8 +97,9 @@ class Saturation:
     """The judgement of one curve; losses in the units given.
 
     ``best`` and ``final`` are window means, ``best_time`` the time of the best window's middle; ``rise`` is their
-    difference T, ``held_out`` the rise estimated without selection (nan below four checkpoints).  ``p_items`` and
-    ``p_scatter`` are p-values of T under either noise, ``p_error`` the larger of their Monte-Carlo standard errors.
+    difference T, ``held_out`` the rise estimated without selection, ``detectable`` the smallest rise that would
+    have been found.  ``p_items`` and ``p_scatter`` are p-values of T under either noise, ``p_error`` the larger of
+    their Monte-Carlo standard errors.  All are nan for curves that are too short.
     """
 
     finding: Finding
@@ -104,6 +107,7 @@ class Saturation:
     best_time: float
     final: float
     rise: float
+    detectable: float
     held_out: float
     item_noise: float
     scatter: float
@@ -113,7 +117,7 @@ class Saturation:
     trend: Trend
 
 
-def mann_kendall(losses: Sequence[float] | np.ndarray) -> Trend:
+def mann_kendall(losses: Numbers) -> Trend:
     """Mann-Kendall test of a rise over losses (n,) in the order of training.
 
     One-sided p-value of Kendall's tau against time: exact without ties up to 33 checkpoints, otherwise the normal
@@ -129,19 +133,19 @@ def mann_kendall(losses: Sequence[float] | np.ndarray) -> Trend:
     return Trend(float(found.statistic), float(found.pvalue), len(x))
 
 
-def window_means(losses: Sequence[float] | np.ndarray, width: int) -> np.ndarray:
+def window_means(losses: Numbers, width: int) -> np.ndarray:
     """Means of ``width`` neighbouring losses along the last axis, shape (..., n - width + 1)."""
     x = np.asarray(losses, dtype=np.float64)
     return np.lib.stride_tricks.sliding_window_view(x, width, axis=-1).mean(axis=-1)
 
 
-def window_rise(losses: Sequence[float] | np.ndarray, width: int = 3) -> np.ndarray:
+def window_rise(losses: Numbers, width: int = 3) -> np.ndarray:
     """``T = m_last - min_k m_k`` along the last axis: at least 0, and positive for flat curves too."""
     means = window_means(losses, width)
     return means[..., -1] - means.min(axis=-1)
 
 
-def held_out_rise(losses: Sequence[float] | np.ndarray) -> float:
+def held_out_rise(losses: Numbers) -> float:
     """Rise of the last loss above the best place, which is chosen by checkpoints other than those that are read.
 
     Checkpoints n-1, n-3, ... choose; the two neighbours of the lowest of them are read.  Unbiased for independent
@@ -153,7 +157,7 @@ def held_out_rise(losses: Sequence[float] | np.ndarray) -> float:
     return float(x[-1] - (x[best - 1] + x[best + 1]) / 2)
 
 
-def checkpoint_scatter(losses: Sequence[float] | np.ndarray) -> np.ndarray:
+def checkpoint_scatter(losses: Numbers) -> np.ndarray:
     """Standard deviation of the noise from second differences along the last axis; needs three checkpoints.
 
     ``Var(e_{k-1} - 2 e_k + e_{k+1}) = 6 sigma^2`` for independent noise; curvature of f and jumps add to it.
@@ -163,9 +167,9 @@ def checkpoint_scatter(losses: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def saturation(
-    times: Sequence[float] | np.ndarray,
-    losses: Sequence[float] | np.ndarray,
-    errors: Sequence[float] | np.ndarray | None = None,
+    times: Numbers,
+    losses: Numbers,
+    errors: Numbers | None = None,
     rule: Rule | None = None,
 ) -> Saturation:
     """Judge one training curve: losses (n,) at increasing times (n,), with standard errors (n,) or none.
@@ -187,12 +191,13 @@ def saturation(
     trend = mann_kendall(x[late]) if late.sum() >= 2 else Trend(math.nan, math.nan, int(late.sum()))
     t, x, e = t[tested], x[tested], e[tested]
     if len(x) < max(rule.width + 2, 4):
-        nan = math.nan
-        return Saturation(Finding.TOO_SHORT, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, trend)
+        return _too_short(trend)
     means, rise = window_means(x, rule.width), float(window_rise(x, rule.width))
     items, scatter = float(np.sqrt(np.mean(e * e))), float(checkpoint_scatter(x))
     p_items = rise_p_value(rise, items, len(x), rule.width, studentised=False) if items > 0 else math.nan
-    p_scatter = rise_p_value(rise, max(items, scatter), len(x), rule.width, studentised=True)
+    noise = max(items, scatter)
+    p_scatter = rise_p_value(rise, noise, len(x), rule.width, studentised=True)
+    detectable = noise * float(np.quantile(_flat_curves(len(x), rule.width, True), 1 - rule.alpha))
     finding = Finding.RISES if p_scatter <= rule.alpha else Finding.NO_RISE
     if finding is Finding.NO_RISE and p_items <= rule.alpha:
         finding = Finding.SCATTER
@@ -200,7 +205,7 @@ def saturation(
     error = max(math.sqrt(p * (1 - p) / DRAWS) for p in (p_scatter, 0.0 if math.isnan(p_items) else p_items))
     middle = float(window_means(t, rule.width)[best])
     return Saturation(
-        finding, float(means[best]), middle, float(means[-1]), rise, held_out_rise(x), items, scatter,
+        finding, float(means[best]), middle, float(means[-1]), rise, detectable, held_out_rise(x), items, scatter,
         p_items, p_scatter, error, trend,
     )  # fmt: skip
 
@@ -227,7 +232,12 @@ def _flat_curves(checkpoints: int, width: int, studentised: bool) -> np.ndarray:
     return np.sort(rises / checkpoint_scatter(noise) if studentised else rises)
 
 
-def _losses(values: Sequence[float] | np.ndarray, least: int) -> np.ndarray:
+def _too_short(trend: Trend) -> Saturation:
+    nan = math.nan
+    return Saturation(Finding.TOO_SHORT, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, trend)
+
+
+def _losses(values: Numbers, least: int) -> np.ndarray:
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) < least:
         raise ValueError(f"found shape {x.shape}; a one-dimensional run of at least {least} checkpoints is needed")

@@ -24,6 +24,8 @@ import numpy as np
 
 from synth._check import integer, positive
 
+Numbers = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Law:
@@ -35,9 +37,13 @@ class Law:
     beta: float
     E: float
 
-    def __call__(self, N: np.ndarray, T: np.ndarray) -> np.ndarray:
+    def __call__(self, N: np.ndarray, T: np.ndarray | float) -> np.ndarray:
         """Predicted losses for N parameters and T tokens, shapes broadcast."""
-        return self.A * np.power(N, -self.alpha) + self.B * np.power(T, -self.beta) + self.E
+        return self.A * np.power(N, -self.alpha) + self.unlimited(T)
+
+    def unlimited(self, T: np.ndarray | float) -> np.ndarray:
+        """Predicted losses of models without limit of size: ``B / T^beta + E``."""
+        return self.B * np.power(T, -self.beta) + self.E
 
 
 HOFFMANN = Law(A=406.4, alpha=0.34, B=410.7, beta=0.28, E=1.69)
@@ -62,7 +68,7 @@ class Count(Enum):
         return matrices if self is Count.NON_EMBEDDING else matrices + (13 * layers + 2 + 2 * vocab) * width
 
 
-def fit_law(N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep: Law | None = HOFFMANN) -> Law:
+def fit_law(N: Numbers, T: Numbers, loss: Numbers, keep: Law | None = HOFFMANN) -> Law:
     """Least-squares law through n models: N, T and loss of shape (n,).
 
     ``keep`` holds B, beta and E while A and alpha are free; ``None`` frees all (A, alpha and E where T is one number).
@@ -76,7 +82,7 @@ def fit_law(N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep:
             f"{len(n)} models of {len(set(n.tolist()))} sizes; {free} constants need as many models, 2 sizes"
         )
     if keep is not None:
-        rest = keep(np.inf, t)
+        rest = keep.unlimited(t)
         if np.any(y <= rest):
             raise ValueError(
                 f"loss {y.min():g} lies below the kept B/T^beta + E = {rest.max():g}; free them (keep=None)"
@@ -85,7 +91,7 @@ def fit_law(N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep:
     return _least_squares(n, t, y, _OneBudget() if free == 3 else _Free())
 
 
-def relative_gaps(law: Law, N: Sequence[float], T: Sequence[float], loss: Sequence[float]) -> np.ndarray:
+def relative_gaps(law: Law, N: Numbers, T: Numbers, loss: Numbers) -> np.ndarray:
     """``loss / law(N, T) - 1``, shape (n,): positive where models do worse than the law."""
     n, t, y = _models(N, T, loss)
     return y / law(n, t) - 1
@@ -100,9 +106,7 @@ class LeftOut:
     gap: float
 
 
-def leave_one_out(
-    N: Sequence[float], T: Sequence[float], loss: Sequence[float], keep: Law | None = HOFFMANN
-) -> list[LeftOut]:
+def leave_one_out(N: Numbers, T: Numbers, loss: Numbers, keep: Law | None = HOFFMANN) -> list[LeftOut]:
     """:func:`fit_law` without each model in turn, and how far off it is on that model: n fits."""
     n, t, y = _models(N, T, loss)
     out = []
@@ -126,7 +130,7 @@ class _Kept:
         return replace(self.keep, A=math.exp(x[0]), alpha=float(x[1]))
 
     def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
-        return [_line(n, y - self.keep(np.inf, t))]
+        return [_line(n, y - self.keep.unlimited(t))]
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _least_squares(n: np.ndarray, t: np.ndarray, y: np.ndarray, form: _Kept | _O
     return form.law(min(ends, key=lambda end: end.cost).x)
 
 
-def _models(*columns: Sequence[float]) -> tuple[np.ndarray, ...]:
+def _models(*columns: Numbers) -> tuple[np.ndarray, ...]:
     arrays = tuple(np.asarray(column, dtype=np.float64) for column in columns)
     if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or len(arrays[0]) == 0:
         shapes = ", ".join(str(array.shape) for array in arrays)

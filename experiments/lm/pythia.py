@@ -10,14 +10,13 @@ own size: 2 097 152 unless the model's name (``0.5MtokBS``) or the config's ``tr
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from synth._check import member
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,8 +88,12 @@ def metric_columns(table: pd.DataFrame) -> list[str]:
 
 
 def metric(table: pd.DataFrame, name: str) -> str:
-    """``name`` if it is a result in the table, else ``ValueError`` with the nearest one."""
-    return member("metric", name, metric_columns(table))
+    """``name`` if it is a result in the table, else ``ValueError`` with the nearest ones."""
+    names = metric_columns(table)
+    if name not in names:
+        near = ", ".join(difflib.get_close_matches(name, names, n=4, cutoff=0.0))
+        raise ValueError(f"no metric is named {name!r} among the {len(names)} here; the nearest are {near}")
+    return name
 
 
 def _row(file: Path, tasks: Sequence[str] | None) -> dict[str, Any] | None:

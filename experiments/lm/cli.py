@@ -1,0 +1,42 @@
+"""``rankfloor lm SUB``: measurements on real language models and real text, one line of the table per sub-command.
+
+Each entry names a module and says what it does; the module's ``command(arguments)`` is imported only when called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+from synth._check import member
+
+
+class SubCommand(NamedTuple):
+    """Module whose ``command(arguments)`` does the work, and one line of help."""
+
+    module: str
+    summary: str
+
+
+SUBCOMMANDS = {
+    "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
+    "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
+}
+
+
+def lm(arguments: list[str]) -> None:
+    """``rankfloor lm``: dispatch to a sub-command.  ``ValueError`` for an unknown one."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(help_page(), end="")
+        return
+    name = member("sub-command of rankfloor lm", arguments[0], SUBCOMMANDS)
+    import_module(SUBCOMMANDS[name].module).command(arguments[1:])
+
+
+def help_page() -> str:
+    """What ``rankfloor lm --help`` prints."""
+    width = max(map(len, SUBCOMMANDS))
+    lines = [f"  {name:{width}}  {entry.summary}" for name, entry in SUBCOMMANDS.items()]
+    return (
+        "rankfloor lm SUB: real language models and real text\n\n" + "\n".join(lines) + "\n\nrankfloor lm SUB --help\n"
+    )
