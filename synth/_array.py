@@ -33,6 +33,16 @@ def namespace(*arrays: Array) -> Any:
         ) from error
 
 
+def library(array: Array) -> str:
+    """The library of ``array``, by the name of its module: "numpy", "torch", "cupy", "array_api_strict", ..."""
+    return type(array).__module__.split(".")[0]
+
+
+def on_host(array: Array) -> bool:
+    """Whether ``array`` lies in the host's memory."""
+    return str(device(array)).startswith(("cpu", "CPU"))
+
+
 def device(array: Array) -> Any:
     """The device on which ``array`` lives, as its own library names it."""
     return array_api_compat.device(array)

@@ -8,7 +8,8 @@ Unknowns are ``H`` (C, d) and ``W~ = [W, b]`` (V, e), e = d + 1 with a bias and 
     D = J dA    = pi (Q dA - Q (Q . dA)),   dA = dH W' + H~ dW~'
     Hess [dH, dW~] = [ D W + G dW,  D' H~ + G' [dH, 0] ]
 
-so no automatic differentiation is needed.  Logits are formed a chunk of contexts at a time and never stored whole.
+so no automatic differentiation is needed.  Logits are formed a chunk of contexts at a time and never stored whole; the
+weights pi multiply the small factors of each product.  ``experiments.heads.kernels`` does the passes over a chunk.
 An optional ridge adds ``ridge/2 ( sum pi |h|^2 + sum base |w|^2 )``, base the unigram law; the bias is free.
 """
 
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from synth import ContextualDistribution, logspace
+from experiments.heads.kernels import kernel_for
+from synth import ContextualDistribution
 from synth._array import Array, device, epsilon, namespace
 from theory import Head, HeadSpec
 
-CHUNK_ENTRIES = 2**20
-"""Logits formed at once by default (8 MiB in float64)."""
+CHUNK_ENTRIES = 2**27
+"""Logits formed at once at most by default (1 GiB in float64): on a GPU so many, on the host what suits its cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,7 @@ class Evaluation:
 class Objective:
     """The gap of heads of class ``spec`` on ``distribution``, in chunks of at most ``chunk_entries`` logits.
 
+    A chunk holds one context at least.
     ``work`` counts matrix products of size C x V x d; three of them make one evaluation.
     """
 
@@ -58,7 +61,8 @@ class Objective:
         self.columns = spec.rank  # e: columns of W~
         self.pi = distribution.weights
         self.xp = namespace(self.pi)
-        self.step = max(1, chunk_entries // self.vocab)
+        self.kernel = kernel_for(self.pi)
+        self.step = self.kernel.rows(self.vocab, chunk_entries)
         self.work = 0.0
         self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
 
@@ -146,31 +150,6 @@ class Objective:
         for start in range(0, self.contexts, self.step):
             yield start, min(start + self.step, self.contexts)
 
-    def _softmax(self, A: Array) -> tuple[Array, Array]:
-        """``logsumexp`` (rows,) and probabilities of a chunk of logits, which are overwritten."""
-        xp = self.xp
-        top = xp.max(A, axis=1, keepdims=True)
-        A -= top
-        Q = xp.exp(A)
-        total = xp.sum(Q, axis=1, keepdims=True)
-        Q /= total
-        return xp.log(total[:, 0]) + top[:, 0], Q
-
-    def _cost(self, A: Array, start: int, stop: int) -> tuple[float, Array]:
-        """The share of a chunk in the gap, and its probabilities; the logits are overwritten.
-
-        In float64 it is ``sum_c pi_c (logsumexp(A_c) - sum_v p_cv A_cv - H(p_c))``.  In lower precision those terms
-        would cancel, so the separable identity's sum of non-negative terms takes their place, added up in float64.
-        """
-        xp, table, weights = self.xp, self.distribution.table, self.pi[start:stop]
-        if A.dtype == xp.float64:
-            inner = table.inner(A, start, stop)
-            log_total, Q = self._softmax(A)
-            return float(weights @ (log_total - inner - self.entropies[start:stop])), Q
-        log_q = logspace.log_softmax(A)
-        costs = xp.astype(table.divergence(log_q, start, stop), xp.float64)
-        return float(xp.astype(weights, xp.float64) @ costs), xp.exp(log_q)
-
     def _penalty(self, H: Array, W: Array) -> float:
         if self.ridge == 0:
             return 0.0
@@ -181,38 +160,47 @@ class Objective:
     def value(self, x: Array) -> float:
         """The gap (ridge included) at x.  Cost: one product."""
         H, Wt = self.split(x)
-        Ht, total = self.lift(H), 0.0
+        Ht, total, room = self.lift(H), 0.0, None
         for start, stop in self.ranges():
-            total += self._cost(Ht[start:stop, :] @ Wt.T, start, stop)[0]
+            room = A = self.kernel.product(Ht[start:stop, :], Wt.T, room)
+            costs = self.kernel.costs(A, self.distribution.table, start, stop, self.entropies)
+            total = total + self._weights64[start:stop] @ costs
         self.work += 1
-        (total,) = self.summed(total)
+        (total,) = self.summed(float(total))
         return total + self._penalty(H, Wt[:, : self.dim])
 
     def evaluate(self, x: Array) -> Evaluation:
         """Gap, gradient and unigram law at x, in one pass over the chunks.  Cost: three products."""
-        xp, table = self.xp, self.distribution.table
+        xp, kernel, table = self.xp, self.kernel, self.distribution.table
         H, Wt = self.split(x)
-        W, Ht = Wt[:, : self.dim], self.lift(H)
-        total, rows = 0.0, []
-        gradient_W, excess = xp.zeros_like(Wt), xp.zeros_like(self.base)
+        W, Ht, weighted = Wt[:, : self.dim], self.lift(H), self._weighted(H)
+        total, room, gradient_H = 0.0, None, xp.empty_like(H)
+        moments = xp.zeros((self.vocab, self.dim + 1), dtype=x.dtype, device=device(x))  # G' [H, 1]
         for start, stop in self.ranges():
-            cost, Q = self._cost(Ht[start:stop, :] @ Wt.T, start, stop)
-            total += cost
-            weights = self.pi[start:stop]
-            G = table.residual(Q, start, stop)  # Q - P
-            G *= weights[:, None]
-            rows.append(G @ W)
-            gradient_W += G.T @ Ht[start:stop, :]
-            excess += xp.sum(G, axis=0)
+            room = A = kernel.product(Ht[start:stop, :], Wt.T, room)
+            costs, R = kernel.residual(A, table, start, stop, self.entropies)  # R = Q - P
+            total = total + self._weights64[start:stop] @ costs
+            gradient_H[start:stop, :] = R @ W
+            moments += R.T @ weighted[start:stop, :]
         self.work += 3
-        total, gradient_W, excess = self.summed(total, gradient_W, excess)
-        gradient_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
+        total, moments = self.summed(float(total), moments)
+        gradient_H *= self.pi[:, None]
+        gradient_W, excess = moments[:, : self.columns], xp.asarray(moments[:, self.dim], copy=True)
         if self.ridge:
             gradient_H += self.ridge * self.pi[:, None] * H
             gradient_W[:, : self.dim] += self.ridge * self.base[:, None] * W
         gap = total + self._penalty(H, W)
         unigram = xp.clip(self.distribution.marginal + excess, 0.0, None)
         return Evaluation(gap, self.join(gradient_H, gradient_W), unigram)
+
+    @cached_property
+    def _weights64(self) -> Array:
+        """``pi`` in float64: costs are added up in it."""
+        return self.xp.astype(self.pi, self.xp.float64, copy=False)
+
+    def _weighted(self, H: Array) -> Array:
+        """``pi [H, 1]`` (C, d + 1)."""
+        return self.xp.concat([self.pi[:, None] * H, self.pi[:, None]], axis=1)
 
     # ------------------------------------------------------------------ curvature
 
@@ -227,7 +215,7 @@ class Objective:
         H, Wt = self.split(x)
         Ht, chunks = self.lift(H), []
         for start, stop in self.ranges():
-            chunk = start, stop, self._softmax(Ht[start:stop, :] @ Wt.T)[1]
+            chunk = start, stop, self.kernel.softmax(Ht[start:stop, :] @ Wt.T)
             if not self.distribution.is_sparse:
                 chunks.append(chunk)
             yield chunk
@@ -235,34 +223,30 @@ class Objective:
         self._memo = (x, chunks) if chunks else None
 
     def _residual(self, Q: Array, start: int, stop: int) -> Array:
-        """``G = pi (Q - P)`` on a chunk, leaving Q as it is."""
-        G = self.distribution.table.residual(self.xp.asarray(Q, copy=True), start, stop)
-        G *= self.pi[start:stop][:, None]
-        return G
+        """``R = Q - P`` on a chunk, leaving Q as it is."""
+        return self.distribution.table.residual(self.xp.asarray(Q, copy=True), start, stop)
 
     def hessian_product(self, x: Array, direction: Array, gauss_newton: bool = False) -> Array:
         """Hessian at x times ``direction`` (n,); ``gauss_newton`` drops the terms in G.  Cost: 6 or 7 products."""
         xp = self.xp
         H, Wt = self.split(x)
         dH, dWt = self.split(direction)
-        W, dW, Ht = Wt[:, : self.dim], dWt[:, : self.dim], self.lift(H)
-        rows, out_W = [], xp.zeros_like(Wt)
+        W, dW, weights = Wt[:, : self.dim], dWt[:, : self.dim], self.pi[:, None]
+        left, right = xp.concat([dH, self.lift(H)], axis=1), xp.concat([W, dWt], axis=1)
+        weighted, weighted_dH = weights * self.lift(H), weights * dH
+        out_H, out_W, room = xp.empty_like(H), xp.zeros_like(Wt), None
         for start, stop, Q in self.softmax_chunks(x):
-            weights = self.pi[start:stop][:, None]
-            D = dH[start:stop, :] @ W.T + Ht[start:stop, :] @ dWt.T  # dA
-            D -= xp.sum(Q * D, axis=1, keepdims=True)
-            D *= Q
-            D *= weights
-            row = D @ W
-            out_W += D.T @ Ht[start:stop, :]
+            room = dA = self.kernel.product(left[start:stop, :], right.T, room)
+            D = self.kernel.tangent(Q, dA)  # without its factor pi
+            out_H[start:stop, :] = D @ W
+            out_W += D.T @ weighted[start:stop, :]
             if not gauss_newton:
-                G = self._residual(Q, start, stop)
-                row += G @ dW
-                out_W[:, : self.dim] += G.T @ dH[start:stop, :]
-            rows.append(row)
+                R = self._residual(Q, start, stop)
+                out_H[start:stop, :] += R @ dW
+                out_W[:, : self.dim] += R.T @ weighted_dH[start:stop, :]
         self.work += 4 if gauss_newton else 6
         (out_W,) = self.summed(out_W)
-        out_H = rows[0] if len(rows) == 1 else xp.concat(rows, axis=0)
+        out_H *= weights
         if self.ridge:
             out_H += self.ridge * self.pi[:, None] * dH
             out_W[:, : self.dim] += self.ridge * self.base[:, None] * dW
@@ -272,13 +256,14 @@ class Objective:
         """``G right`` (C, k) and ``G' left`` (V, k) for ``G = pi (Q - P)`` at x, in one pass."""
         xp = self.xp
         rows: list[Array] = []
+        weighted = None if left is None else self.pi[:, None] * left
         columns = None if left is None else xp.zeros((self.vocab, left.shape[1]), dtype=x.dtype, device=device(x))
         for start, stop, Q in self.softmax_chunks(x):
-            G = self._residual(Q, start, stop)
+            R = self._residual(Q, start, stop)
             if right is not None:
-                rows.append(G @ right)
-            if left is not None:
-                columns += G.T @ left[start:stop, :]
+                rows.append(R @ right)
+            if weighted is not None:
+                columns += R.T @ weighted[start:stop, :]
         if columns is not None:
             (columns,) = self.summed(columns)
-        return (xp.concat(rows, axis=0) if rows else None), columns
+        return (self.pi[:, None] * xp.concat(rows, axis=0) if rows else None), columns

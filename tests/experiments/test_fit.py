@@ -105,7 +105,7 @@ def test_the_ladder_never_rises():
 def test_the_ladder_is_never_above_independent_fits_and_lower_on_a_peaky_law():
     """Nor does it cost more than 1.1 times their evaluations, unless the downward sweep found something lower."""
     dims = [1, 2, 4]
-    peaky = families.low_rank(120, 60, 59, spectrum=np.arange(1, 60) ** -0.8, scale=15.0, seed=4)
+    peaky = families.low_rank(40, 20, 19, spectrum=np.arange(1, 20) ** -0.8, scale=8.0, seed=8)
     for distribution, falls in ((SMALL, [False] * 3), (peaky, [True, False, False])):
         alone = [fit(distribution, HeadSpec(dim)) for dim in dims]
         together = ladder(distribution, dims)

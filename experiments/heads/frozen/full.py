@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from experiments.heads.frozen.features import Factors, Whitened
+from experiments.heads.kernels import kernel_for
 from experiments.heads.metric import Metrics
 from experiments.heads.objective import CHUNK_ENTRIES, Evaluation
 from synth import ContextualDistribution
@@ -44,7 +45,7 @@ class FullObjective:
         one = self.xp.ones((white.Z.shape[0], int(bias)), dtype=white.Z.dtype, device=device(white.Z))
         self.Zt = self.xp.concat([white.Z, one], axis=1)
         self.stiffness = self.xp.concat([white.stiffness, self.xp.zeros_like(one[0, :])])
-        self.step = max(1, chunk_entries // self.vocab)
+        self.step = kernel_for(self.pi).rows(self.vocab, chunk_entries)
         self.work = 0.0
         self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
 
