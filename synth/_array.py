@@ -34,13 +34,17 @@ def namespace(*arrays: Array) -> Any:
 
 
 def library(array: Array) -> str:
-    """The library of ``array``, by the name of its module: "numpy", "torch", "cupy", "array_api_strict", ..."""
-    return type(array).__module__.split(".")[0]
+    """The library of ``array``: "numpy", "torch", "cupy", or "other"."""
+    if array_api_compat.is_numpy_array(array):
+        return "numpy"
+    if array_api_compat.is_torch_array(array):
+        return "torch"
+    return "cupy" if array_api_compat.is_cupy_array(array) else "other"
 
 
 def on_host(array: Array) -> bool:
-    """Whether ``array`` lies in the host's memory."""
-    return str(device(array)).startswith(("cpu", "CPU"))
+    """Whether ``array`` lies in the host's memory, as far as its library tells."""
+    return library(array) == "numpy" or "cpu" in str(device(array)).lower()
 
 
 def device(array: Array) -> Any:
@@ -61,9 +65,12 @@ def like(values: Any, reference: Array, dtype: Any = None) -> Array:
     """``values`` as an array of the library and device of ``reference``.
 
     Floating-point values take the dtype of ``reference`` unless ``dtype`` is given; integers and
-    booleans keep their own kind.
+    booleans keep their own kind.  What is there already is not copied, and does not pass through the host.
     """
     xp = namespace(reference)
+    if is_array(values) and library(values) == library(reference) and device(values) == device(reference):
+        floating = xp.isdtype(values.dtype, "real floating")
+        return xp.astype(values, dtype or (reference.dtype if floating else values.dtype), copy=False)
     host = to_numpy(values) if is_array(values) else np.asarray(values)
     if dtype is None and np.issubdtype(host.dtype, np.floating):
         dtype = reference.dtype
@@ -101,12 +108,24 @@ def gather(matrix: Array, rows: Array, columns: Array) -> Array:
     return matrix[rows, columns]
 
 
-def subtract_at(matrix: Array, rows: Array, columns: Array, values: Array) -> Array:
-    """``matrix`` with ``values`` subtracted at distinct positions ``(rows, columns)``, in place where possible."""
+def put(matrix: Array, rows: Array, columns: Array, values: Array) -> Array:
+    """``matrix`` with ``values`` written at distinct positions ``(rows, columns)``, in place where possible."""
     try:
-        matrix[rows, columns] -= values
+        matrix[rows, columns] = values
         return matrix
     except IndexError:  # the strict namespace has no integer-array assignment
         host = to_numpy(matrix).copy()
-        host[to_numpy(rows), to_numpy(columns)] -= to_numpy(values)
+        host[to_numpy(rows), to_numpy(columns)] = to_numpy(values)
         return like(host, matrix)
+
+
+def bin_sums(values: Array, bins: Array, count: int) -> Array:
+    """Sums of the ``values`` (n,) that fall in each of ``count`` bins, ``bins`` (n,) given; added up in float64."""
+    match library(values):
+        case "numpy" | "cupy":
+            return namespace(values).bincount(bins, weights=values, minlength=count).astype(values.dtype)
+        case "torch":
+            sums = namespace(values).zeros(count, dtype=namespace(values).float64, device=values.device)
+            return sums.index_add_(0, bins, values.to(sums.dtype)).to(values.dtype)
+        case _:
+            return like(np.bincount(to_numpy(bins), to_numpy(values), minlength=count), values)

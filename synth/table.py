@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from synth import logspace
-from synth._array import Array, gather, like, namespace, same_place, subtract_at, to_numpy
+from synth._array import Array, bin_sums, device, gather, like, namespace, put, same_place, to_numpy
+
+BLOCK_ENTRIES = 2**24
+"""Entries of a dense table that are worked on at once where it is read as a whole."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,15 @@ class DenseTable:
 
     def entropies(self) -> Array:
         """Entropy of each row, nats, shape (C,)."""
-        return logspace.entropy(self.log_p)
+        rows = max(1, BLOCK_ENTRIES // self.shape[1])
+        starts = range(0, self.shape[0], rows)
+        blocks = [logspace.entropy(self.block(start, min(start + rows, self.shape[0]))) for start in starts]
+        return namespace(self.log_p).concat(blocks)
 
     def support_sizes(self) -> np.ndarray:
         """Number of tokens with positive probability in each context (C,), on the host."""
-        return np.isfinite(to_numpy(self.log_p)).sum(axis=1)
+        xp = namespace(self.log_p)
+        return to_numpy(xp.count_nonzero(xp.isfinite(self.log_p), axis=1))
 
     def token_mass(self, weights: Array) -> Array:
         """``sum_c weights_c p_cv``, shape (V,)."""
@@ -123,16 +130,15 @@ class SparseTable:
         return where, self.rows[where] - start, self.columns[where]
 
     def _row_sums(self, values: Array, start: int, stop: int) -> Array:
-        """Sums of ``values`` (one per nonzero of ``start:stop``) over each row; every row holds at least one."""
-        offsets = self.starts[start:stop] - self.starts[start]
-        return like(np.add.reduceat(to_numpy(values), offsets), self.log_p)
+        """Sums of ``values`` (one per nonzero of ``start:stop``) over each row."""
+        return bin_sums(values, self._slice(start, stop)[1], stop - start)
 
     def block(self, start: int, stop: int) -> Array:
         """Dense log-probabilities (stop - start, V) of contexts ``start:stop`` (``-inf`` where unseen)."""
         where, rows, columns = self._slice(start, stop)
-        dense = np.full((stop - start, self.vocab), -np.inf)
-        dense[to_numpy(rows), to_numpy(columns)] = to_numpy(self.log_p[where])
-        return like(dense, self.log_p)
+        shape, place = (stop - start, self.vocab), self.log_p
+        dense = namespace(place).full(shape, -np.inf, dtype=place.dtype, device=device(place))
+        return put(dense, rows, columns, place[where])
 
     def inner(self, logits: Array, start: int, stop: int) -> Array:
         """``sum_v p_cv A_cv`` for the contexts ``start:stop``, their finite logits A given; shape (stop - start,)."""
@@ -142,7 +148,7 @@ class SparseTable:
     def residual(self, q: Array, start: int, stop: int) -> Array:
         """``q - p`` on contexts ``start:stop``, written over ``q`` where the library allows."""
         where, rows, columns = self._slice(start, stop)
-        return subtract_at(q, rows, columns, self.p[where])
+        return put(q, rows, columns, gather(q, rows, columns) - self.p[where])
 
     def divergence(self, log_q: Array, start: int, stop: int) -> Array:
         """``KL(p_c || q_c)`` for the contexts ``start:stop`` whose log-probabilities ``log_q`` are given.
@@ -165,8 +171,7 @@ class SparseTable:
 
     def token_mass(self, weights: Array) -> Array:
         """``sum_c weights_c p_cv``, shape (V,)."""
-        mass = to_numpy(weights)[to_numpy(self.rows)] * to_numpy(self.p)
-        return like(np.bincount(to_numpy(self.columns), mass, minlength=self.vocab), self.log_p)
+        return bin_sums(namespace(weights).take(weights, self.rows) * self.p, self.columns, self.vocab)
 
     def to_csr(self, values: Array | None = None) -> Any:
         """Host ``scipy.sparse.csr_array`` (C, V) of ``values`` per nonzero (default: the probabilities)."""
