@@ -32,7 +32,7 @@ class Conjecture:
         Raises ``ValueError``, naming the instance, when the function raises anything but ``NotApplicable`` or returns
         what is not a number.
         """
-        where = f"on {distribution.contexts} contexts x {distribution.vocab} tokens with {spec}"
+        where = f"on a table of {distribution.contexts} x {distribution.vocab} with {spec}"
         try:
             answer = self.function(distribution, spec)
         except NotApplicable:

@@ -5,8 +5,8 @@ L-BFGS on the packed factors ``x = [H, W, b]`` with the closed-form gradient
 
     G = pi (Q - P),      dH = G W,      dW = G' H,      db = G' 1.
 
-For a limited class the descent is watched: its iterates, and the last one shrunk towards the uniform law, are members
-or not, and the best member counts.
+For a limited class the descent pays ``PENALTY / 2`` times the squared excess over the limit (less a margin) and is
+watched: its iterates, and the last one shrunk towards the uniform law, are members or not, and the best member counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from theory.truncation import unigram_truncation
 
 SHARE = 0.2
 """Smoothing of zeros in the first start."""
+
+PENALTY, MARGIN = 30.0, 0.98
+"""Weight of the squared excess over a limit, and the share of the limit from which it is counted."""
 
 SHRUNK = np.linspace(0.0, 1.0, 21)
 """Multiples of the last iterate tried as members of a limited class."""
@@ -100,15 +103,34 @@ def _descend(problem: Problem, x: np.ndarray, iterations: int) -> list[np.ndarra
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         head = _unpack(problem, x)
-        log_q = logspace.log_softmax(head.logits())
-        G = pi * (np.exp(log_q) - p)
+        A = head.logits()
+        log_q = logspace.log_softmax(A)
+        price, push = _penalty(problem, A, log_q)
+        G = pi * (np.exp(log_q) - p) + push
         parts = [(G @ head.W).ravel(), (G.T @ head.H).ravel()] + ([G.sum(axis=0)] if problem.spec.bias else [])
-        return float((pi * p * (log_p - log_q)).sum()), np.concatenate(parts)
+        return float((pi * p * (log_p - log_q)).sum()) + price, np.concatenate(parts)
 
     watch = None if problem.spec.is_unbounded else lambda x: path.append(x.copy())
     options = {"maxiter": iterations, "gtol": 1e-10, "ftol": 1e-15}
     found = minimize(loss, x, jac=True, method="L-BFGS-B", options=options, callback=watch)
     return [*path, found.x]
+
+
+def _penalty(problem: Problem, A: np.ndarray, log_q: np.ndarray) -> tuple[float, np.ndarray]:
+    """Price of leaving a limited class, and its derivative in the logits (C, V)."""
+    spec, price, push = problem.spec, 0.0, np.zeros_like(A)
+    if spec.max_underestimate is not None:
+        error = np.where(problem.support, problem.log_p - log_q, -np.inf)
+        excess = np.maximum(error - MARGIN * spec.max_underestimate, 0.0)
+        price += PENALTY / 2 * float((excess**2).sum())
+        push += PENALTY * (np.exp(log_q) * excess.sum(axis=1, keepdims=True) - excess)
+    if spec.logit_range is not None:
+        rows = np.arange(len(A))
+        excess = np.maximum(np.ptp(A, axis=1) - MARGIN * spec.logit_range, 0.0)
+        price += PENALTY / 2 * float((excess**2).sum())
+        push[rows, A.argmax(axis=1)] += PENALTY * excess
+        push[rows, A.argmin(axis=1)] -= PENALTY * excess
+    return price, push
 
 
 def _pack(problem: Problem, head: Head) -> np.ndarray:

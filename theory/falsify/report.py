@@ -75,7 +75,8 @@ class Counterexample:
         """Write the file, folders included; returns the path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self._plain(), indent=1) + "\n")
+        lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in self._plain().items()]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         return path
 
     def _plain(self) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def _excess(side: Side, claimed: float, true: float) -> str:
         return ""
     share = claimed / true - 1 if side is Side.LOWER else true / claimed - 1
     how = "too high" if side is Side.LOWER else "too low"
-    return f": {share:.2g} times {how}" if share > 10 else f": {100 * share:.2g} % {how}"
+    return f": {share:.2g} times {how}" if share > 10 else f": {100 * share:.3g} % {how}"
 
 
 def _plain(value: Any) -> Any:
