@@ -87,8 +87,13 @@ def fit_law(N: Numbers, T: Numbers, loss: Numbers, keep: Law | None = HOFFMANN) 
             raise ValueError(
                 f"loss {y.min():g} lies below the kept B/T^beta + E = {rest.max():g}; free them (keep=None)"
             )
-        return _least_squares(n, t, y, _Kept(keep))
-    return _least_squares(n, t, y, _OneBudget() if free == 3 else _Free())
+        return _least_squares((n, t, y), keep, (0, 1), [_line(n, y - rest)])
+    starts = []
+    for share in (0.2, 0.5, 0.8, 0.95):  # of the smallest loss: where E starts
+        excess = y - share * y.min()
+        data = [] if free == 3 else _line(t, excess / 2)
+        starts.append([*_line(n, excess if free == 3 else excess / 2), *data, math.log(share * y.min())])
+    return _least_squares((n, t, y), replace(HOFFMANN, B=0.0), (0, 1, 4) if free == 3 else (0, 1, 2, 3, 4), starts)
 
 
 def relative_gaps(law: Law, N: Numbers, T: Numbers, loss: Numbers) -> np.ndarray:
@@ -117,62 +122,41 @@ def leave_one_out(N: Numbers, T: Numbers, loss: Numbers, keep: Law | None = HOFF
     return out
 
 
-# A form maps free parameters to a law and says where to start.  Logarithms keep A and B positive.
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """(log A, alpha); start from the straight line of the excess on logarithms."""
-
-    keep: Law
-
-    def law(self, x: np.ndarray) -> Law:
-        return replace(self.keep, A=math.exp(x[0]), alpha=float(x[1]))
-
-    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
-        return [_line(n, y - self.keep.unlimited(t))]
-
-
-@dataclass(frozen=True)
-class _OneBudget:
-    """(log A, alpha, log E), from several shares of the smallest loss."""
-
-    def law(self, x: np.ndarray) -> Law:
-        return Law(math.exp(x[0]), float(x[1]), 0.0, HOFFMANN.beta, math.exp(x[2]))
-
-    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
-        return [[*_line(n, y - share * y.min()), math.log(share * y.min())] for share in (0.2, 0.5, 0.8, 0.95)]
-
-
-@dataclass(frozen=True)
-class _Free:
-    """(log A, alpha, log B, beta, log E); half of the excess at the start is the data's."""
-
-    def law(self, x: np.ndarray) -> Law:
-        return Law(math.exp(x[0]), float(x[1]), math.exp(x[2]), float(x[3]), math.exp(x[4]))
-
-    def start(self, n: np.ndarray, t: np.ndarray, y: np.ndarray) -> list[list[float]]:
-        starts = []
-        for share in (0.2, 0.5, 0.8, 0.95):
-            excess = (y - share * y.min()) / 2
-            starts.append([*_line(n, excess), *_line(t, excess), math.log(share * y.min())])
-        return starts
-
-
 def _line(n: np.ndarray, excess: np.ndarray) -> list[float]:
     """``log A`` and alpha of ``excess = A / n^alpha`` by a straight line."""
     slope, intercept = np.polyfit(np.log(n), np.log(excess), 1)
     return [float(intercept), -float(slope)]
 
 
-def _least_squares(n: np.ndarray, t: np.ndarray, y: np.ndarray, form: _Kept | _OneBudget | _Free) -> Law:
-    """The best end over the form's starts."""
+def _least_squares(models: tuple[np.ndarray, ...], base: Law, free: tuple[int, ...], starts: list[list[float]]) -> Law:
+    """The best end over the starts; x holds the free ones of ``(log A, alpha, log B, beta, log E)``.
+
+    Logarithms keep A, B and E positive.  With ``a = A / N^alpha`` and ``b = B / T^beta`` the derivatives of ``log L``
+    are ``(a, -a log N, b, -b log T, E) / L``.
+    """
     from scipy.optimize import least_squares
+
+    n, t, y = models
+
+    def law(x: np.ndarray) -> Law:
+        constants = [base.A, base.alpha, base.B, base.beta, base.E]
+        for place, value in zip(free, x, strict=True):
+            constants[place] = float(value) if place in (1, 3) else math.exp(value)
+        return Law(*constants)
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        return np.log(law(x)(n, t) / y)
+
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        at = law(x)
+        a, b = at.A * np.power(n, -at.alpha), at.B * np.power(t, -at.beta)
+        columns = np.stack([a, -a * np.log(n), b, -b * np.log(t), np.full(len(n), at.E)], axis=1)
+        return columns[:, list(free)] / at(n, t)[:, None]
 
     tight = {"xtol": 1e-15, "ftol": 1e-15, "gtol": 1e-15, "x_scale": "jac"}
     with np.errstate(over="ignore"):
-        ends = [least_squares(lambda x: np.log(form.law(x)(n, t) / y), start, **tight) for start in form.start(n, t, y)]
-    return form.law(min(ends, key=lambda end: end.cost).x)
+        ends = [least_squares(residual, start, jacobian, **tight) for start in starts]
+    return law(min(ends, key=lambda end: end.cost).x)
 
 
 def _models(*columns: Numbers) -> tuple[np.ndarray, ...]:
