@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import NamedTuple
 
-from synth._check import member
-
 
 class SubCommand(NamedTuple):
     """Module whose ``command(arguments)`` does the work, and one line of help."""
@@ -29,6 +27,8 @@ def lm(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(help_page(), end="")
         return
+    from synth._check import member
+
     name = member("sub-command of rankfloor lm", arguments[0], SUBCOMMANDS)
     import_module(SUBCOMMANDS[name].module).command(arguments[1:])
 

@@ -92,6 +92,10 @@ def compare(points: pd.DataFrame, smallest: float, keep: Law | None) -> tuple[pd
     shapes = points[["layers", "width", "vocab"]].itertuples(index=False)
     total = np.array([Count.TOTAL.parameters(*map(int, shape)) for shape in shapes], dtype=float)
     fitted = total >= smallest
+    if not fitted.any():
+        raise ValueError(
+            f"the largest model has {total.max():.3g} parameters; lower --smallest, which is {smallest:.3g}"
+        )
     T, loss = points["tokens"].to_numpy(float), points["loss"].to_numpy(float)
     models, laws = [], []
     for count in Count:
