@@ -124,6 +124,11 @@ class SparseTable:
         rows, columns = like(self.rows, reference), like(self.columns, reference)
         return SparseTable(self.starts, rows, columns, like(self.log_p, reference), self.vocab)
 
+    @cached_property
+    def device_starts(self) -> Array:
+        """``starts`` (C + 1,) beside the other arrays."""
+        return like(self.starts, self.log_p)
+
     def _slice(self, start: int, stop: int) -> tuple[slice, Array, Array]:
         """Where contexts ``start:stop`` lie among the nonzeros, their rows counted from ``start``, their columns."""
         where = slice(int(self.starts[start]), int(self.starts[stop]))

@@ -82,9 +82,9 @@ class Objective:
         return self.distribution.entropy
 
     @cached_property
-    def entropies(self) -> Array:
-        """``H(p_c)`` of each context (C,), nats."""
-        return self.distribution.table.entropies()
+    def constants(self) -> Array:
+        """``H(p_c)`` of each context (C,), nats, as the kernel wants it."""
+        return self.kernel.constants(self.distribution.table)
 
     def rounding(self, gap: float) -> float:
         """What a difference of two gaps near ``gap`` may owe to rounding, nats."""
@@ -163,7 +163,7 @@ class Objective:
         Ht, total, room = self.lift(H), 0.0, None
         for start, stop in self.ranges():
             room = A = self.kernel.product(Ht[start:stop, :], Wt.T, room)
-            costs = self.kernel.costs(A, self.distribution.table, start, stop, self.entropies)
+            costs = self.kernel.costs(A, self.distribution.table, start, stop, self.constants)
             total = total + self._weights64[start:stop] @ costs
         self.work += 1
         (total,) = self.summed(float(total))
@@ -178,7 +178,7 @@ class Objective:
         moments = xp.zeros((self.vocab, self.dim + 1), dtype=x.dtype, device=device(x))  # G' [H, 1]
         for start, stop in self.ranges():
             room = A = kernel.product(Ht[start:stop, :], Wt.T, room)
-            costs, R = kernel.residual(A, table, start, stop, self.entropies)  # R = Q - P
+            costs, R = kernel.residual(A, table, start, stop, self.constants)  # R = Q - P
             total = total + self._weights64[start:stop] @ costs
             gradient_H[start:stop, :] = R @ W
             moments += R.T @ weighted[start:stop, :]

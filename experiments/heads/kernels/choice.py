@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.heads.kernels.fused import FusedKernel, has_cupy
 from experiments.heads.kernels.host import HostKernel
 from experiments.heads.kernels.plain import Kernel
 from experiments.heads.kernels.tensors import TensorKernel
@@ -13,7 +14,12 @@ def kernel_for(array: Array) -> Kernel:
     match library(array):
         case "numpy":
             return HostKernel()
+        case "torch" if on_host(array):
+            return TensorKernel(on_host=True)
         case "torch":
-            return TensorKernel(on_host(array))
+            others = TensorKernel(on_host=False)
+            return FusedKernel(others) if has_cupy() else others
+        case "cupy":
+            return FusedKernel(Kernel())
         case _:
             return Kernel()

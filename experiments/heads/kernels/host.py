@@ -38,28 +38,28 @@ class HostKernel(Kernel):
             strip *= 1 / np.sum(strip, axis=1, keepdims=True)
         return logits
 
-    def costs(self, logits: np.ndarray, table: Table, start: int, stop: int, entropies: np.ndarray) -> np.ndarray:
+    def costs(self, logits: np.ndarray, table: Table, start: int, stop: int, constants: np.ndarray) -> np.ndarray:
         """``KL(p_c || q_c)`` (rows,) in float64."""
         costs = np.empty(logits.shape[0])
         for here in _strips(logits):
             strip, first, last = logits[here], start + here.start, start + here.stop
             if strip.dtype == np.float64:
-                costs[here] = _exponentials(strip, table, first, last, entropies)[0]
+                costs[here] = _exponentials(strip, table, first, last, constants)[0]
             else:
-                costs[here] = super().costs(strip, table, first, last, entropies)
+                costs[here] = super().costs(strip, table, first, last, constants)
         return costs
 
     def residual(
-        self, logits: np.ndarray, table: Table, start: int, stop: int, entropies: np.ndarray
+        self, logits: np.ndarray, table: Table, start: int, stop: int, constants: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V), written over the logits."""
         costs = np.empty(logits.shape[0])
         for here in _strips(logits):
             strip, first, last = logits[here], start + here.start, start + here.stop
             if strip.dtype != np.float64:
-                costs[here], strip[:] = super().residual(strip, table, first, last, entropies)
+                costs[here], strip[:] = super().residual(strip, table, first, last, constants)
                 continue
-            costs[here], totals = _exponentials(strip, table, first, last, entropies)
+            costs[here], totals = _exponentials(strip, table, first, last, constants)
             strip *= (1 / totals)[:, None]
             table.residual(strip, first, last)
         return costs, logits
@@ -82,7 +82,7 @@ def _strips(logits: np.ndarray) -> Iterator[slice]:
 
 
 def _exponentials(
-    strip: np.ndarray, table: Table, start: int, stop: int, entropies: np.ndarray
+    strip: np.ndarray, table: Table, start: int, stop: int, constants: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Costs (rows,) and totals (rows,) of a strip that is left holding ``exp(A - max A)``.
 
@@ -92,4 +92,4 @@ def _exponentials(
     inner = table.inner(strip, start, stop)
     np.exp(strip, out=strip)
     totals = np.sum(strip, axis=1)
-    return np.log(totals) - inner - entropies[start:stop], totals
+    return np.log(totals) - inner - constants[start:stop], totals

@@ -33,14 +33,18 @@ class Kernel:
         xp = namespace(logits)
         return xp.exp(logspace.log_softmax(logits))
 
-    def costs(self, logits: Array, table: Table, start: int, stop: int, entropies: Array) -> Array:
-        """``KL(p_c || q_c)`` (rows,) in float64, ``entropies`` (C,) given for the whole table."""
-        return self._costs(logspace.log_softmax(logits), table, start, stop, entropies)
+    def constants(self, table: Table) -> Array:
+        """What ``costs`` and ``residual`` subtract from each context's cross-entropy, (C,): ``H(p_c)``, nats."""
+        return table.entropies()
 
-    def residual(self, logits: Array, table: Table, start: int, stop: int, entropies: Array) -> tuple[Array, Array]:
+    def costs(self, logits: Array, table: Table, start: int, stop: int, constants: Array) -> Array:
+        """``KL(p_c || q_c)`` (rows,) in float64, the ``constants`` (C,) of the whole table given."""
+        return self._costs(logspace.log_softmax(logits), table, start, stop, constants)
+
+    def residual(self, logits: Array, table: Table, start: int, stop: int, constants: Array) -> tuple[Array, Array]:
         """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V)."""
         log_q = logspace.log_softmax(logits)
-        costs = self._costs(log_q, table, start, stop, entropies)
+        costs = self._costs(log_q, table, start, stop, constants)
         return costs, table.residual(namespace(logits).exp(log_q), start, stop)
 
     def tangent(self, Q: Array, change: Array) -> Array:
@@ -50,8 +54,8 @@ class Kernel:
         change *= Q
         return change
 
-    def _costs(self, log_q: Array, table: Table, start: int, stop: int, entropies: Array) -> Array:
+    def _costs(self, log_q: Array, table: Table, start: int, stop: int, constants: Array) -> Array:
         xp = namespace(log_q)
         if log_q.dtype == xp.float64:
-            return -table.inner(log_q, start, stop) - entropies[start:stop]
+            return -table.inner(log_q, start, stop) - constants[start:stop]
         return xp.astype(table.divergence(log_q, start, stop), xp.float64)
