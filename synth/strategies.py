@@ -204,6 +204,19 @@ def one_hot(max_contexts: int = 6, max_vocab: int = 6) -> Distributions:
     return st.builds(families.one_hot, _vocab(min(max_contexts, max_vocab)))
 
 
+def zipf_counts(max_contexts: int = 6, max_vocab: int = 6) -> Distributions:
+    """Members of ``families.zipf_counts``."""
+    return st.builds(
+        families.zipf_counts,
+        contexts=_contexts(max_contexts),
+        vocab=_vocab(max_vocab),
+        draws=st.integers(1, 2 * max_vocab),
+        exponent=_exponents(),
+        own=st.sampled_from([0.5, 0.0, 1.0]),
+        seed=seeds(),
+    )
+
+
 @st.composite
 def markov(draw: DrawFn, max_contexts: int = 6, max_vocab: int = 6) -> ContextualDistribution:
     """Members of ``families.markov`` with at most ``max_contexts`` histories."""
@@ -246,6 +259,7 @@ by_family: dict[str, Callable[..., Distributions]] = {
     "sparse": sparse,
     "all_k_subsets": all_k_subsets,
     "one_hot": one_hot,
+    "zipf_counts": zipf_counts,
     "markov": markov,
     "near_unigram": near_unigram,
     "staircase": staircase,

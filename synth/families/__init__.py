@@ -8,6 +8,7 @@ from typing import Any
 
 from synth._check import member
 from synth.distribution import ContextualDistribution
+from synth.families.counts import zipf_counts
 from synth.families.lowrank import low_rank
 from synth.families.markov import markov
 from synth.families.mixture import mixture
@@ -32,6 +33,7 @@ __all__ = [
     "staircase",
     "topics",
     "zipf",
+    "zipf_counts",
 ]
 
 catalogue: dict[str, Callable[..., ContextualDistribution]] = {
@@ -42,6 +44,7 @@ catalogue: dict[str, Callable[..., ContextualDistribution]] = {
     "sparse": sparse,
     "all_k_subsets": all_k_subsets,
     "one_hot": one_hot,
+    "zipf_counts": zipf_counts,
     "markov": markov,
     "near_unigram": near_unigram,
     "staircase": staircase,

@@ -29,6 +29,8 @@ CASES = [
     (families.near_unigram, {"contexts": 1}, "contexts must be an integer at least 2, found 1"),
     (families.near_unigram, {"eps": 0.0}, "eps must be a finite number > 0, found 0.0"),
     (families.zipf, {"seed": None}, "seed must be an integer at least 0, found None"),
+    (families.zipf_counts, {"draws": 0}, "draws must be an integer at least 1, found 0"),
+    (families.zipf_counts, {"own": 1.5}, "own must be a probability, found 1.5"),
     (families.staircase, {"vocab": 1}, "vocab must be an integer at least 2, found 1"),
 ]
 
