@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import os
 import sys
@@ -75,7 +76,7 @@ def _resolve(target: str, side: str | None) -> tuple[Function, str]:
     finally:
         sys.path.pop(0)
     if not callable(getattr(module, name, None)):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        public = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
         raise ValueError(f"{module_name} has no function {name!r}; it has {', '.join(public) or 'none'}")
     return getattr(module, name), side or "lower"
 
