@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test deep bench lint types clean
+.PHONY: demo test deep bench bench-gpu bench-scale lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/rankfloor demo
@@ -18,6 +18,12 @@ deep: $(VENV)/installed-test
 
 bench: $(VENV)/installed-peers
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.run
+
+bench-gpu: $(VENV)/installed
+	OMP_NUM_THREADS=2 $(BIN)/python -m tests.bench.gpu
+
+bench-scale: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.scale
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .

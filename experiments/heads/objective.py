@@ -173,21 +173,24 @@ class Objective:
         """Gap, gradient and unigram law at x, in one pass over the chunks.  Cost: three products."""
         xp, kernel, table = self.xp, self.kernel, self.distribution.table
         H, Wt = self.split(x)
-        W, Ht, weighted = Wt[:, : self.dim], self.lift(H), self._weighted(H)
-        total, room, gradient_H = 0.0, None, xp.empty_like(H)
-        moments = xp.zeros((self.vocab, self.dim + 1), dtype=x.dtype, device=device(x))  # G' [H, 1]
+        W, Ht, weights = Wt[:, : self.dim], self.lift(H), self.pi[:, None]
+        total, room, weighted = 0.0, None, weights * Ht
+        gradient_H, gradient_W, excess = xp.empty_like(H), xp.zeros_like(Wt), xp.zeros_like(self.base)
         for start, stop in self.ranges():
             room = A = kernel.product(Ht[start:stop, :], Wt.T, room)
             costs, R = kernel.residual(A, table, start, stop, self.constants)  # R = Q - P
             total = total + self._weights64[start:stop] @ costs
             gradient_H[start:stop, :] = R @ W
-            moments += R.T @ weighted[start:stop, :]
+            gradient_W += R.T @ weighted[start:stop, :]
+            if not self.spec.bias:
+                excess += R.T @ self.pi[start:stop]
         self.work += 3
-        total, moments = self.summed(float(total), moments)
-        gradient_H *= self.pi[:, None]
-        gradient_W, excess = moments[:, : self.columns], xp.asarray(moments[:, self.dim], copy=True)
+        if self.spec.bias:
+            excess += gradient_W[:, self.dim]  # the gradient of the bias
+        total, gradient_W, excess = self.summed(float(total), gradient_W, excess)
+        gradient_H *= weights
         if self.ridge:
-            gradient_H += self.ridge * self.pi[:, None] * H
+            gradient_H += self.ridge * weights * H
             gradient_W[:, : self.dim] += self.ridge * self.base[:, None] * W
         gap = total + self._penalty(H, W)
         unigram = xp.clip(self.distribution.marginal + excess, 0.0, None)
@@ -197,10 +200,6 @@ class Objective:
     def _weights64(self) -> Array:
         """``pi`` in float64: costs are added up in it."""
         return self.xp.astype(self.pi, self.xp.float64, copy=False)
-
-    def _weighted(self, H: Array) -> Array:
-        """``pi [H, 1]`` (C, d + 1)."""
-        return self.xp.concat([self.pi[:, None] * H, self.pi[:, None]], axis=1)
 
     # ------------------------------------------------------------------ curvature
 
