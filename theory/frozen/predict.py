@@ -1,0 +1,178 @@
+"""The whole curve of loss against rank, predicted without training a head, between bounds.
+
+For each rank: a closed form (clustered Fisher weights), a point prediction (what is left to gain after Newton steps
+from the best truncation), a proved interval for heads of a stated curvature, a predicted interval, and the loss to
+expect on contexts not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.frozen.catalogue import FrozenSpec, frozen_catalogue
+from theory.frozen.clustered import clustered_tails, clusters
+from theory.frozen.curvature import Chart, Curvature
+from theory.frozen.heads import Excess, FrozenHead, excess
+from theory.frozen.metrics import information
+from theory.frozen.newton import newton_step
+from theory.frozen.problem import FrozenProblem
+from theory.frozen.sample import Estimate, cross_validated, extrapolated, optimism
+from theory.frozen.uppers import best_truncation
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to work.
+
+    ``steps`` Newton steps of ``iterations`` passes; ``clusters`` of contexts for the closed form; ``curvature`` of the
+    class the lower bound speaks of (default: ``margin`` times that of the witness); ``folds`` of the splits (0: no
+    held-out prediction) and ``draws`` of random signs; ``floor``: whether to compute the lower bound at all.
+    """
+
+    steps: int = 2
+    iterations: int = 15
+    clusters: int = 8
+    curvature: float | None = None
+    margin: float = 0.75
+    folds: int = 5
+    draws: int = 4
+    seed: int = 0
+    floor: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.iterations, self.clusters) < 1 or self.folds < 0 or not 0 < self.margin <= 1:
+            raise ValueError("steps, iterations and clusters must be >= 1, folds >= 0 and margin in (0, 1]")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Loss on contexts not seen, nats per token: ``predicted`` between ``low`` and ``high``.
+
+    ``split``: what the K heads of the splits lost, with its standard error.  ``optimism``: the first-order correction.
+    ``predicted`` extrapolates the split from N (1 - 1/K) rows to N.
+    """
+
+    predicted: float
+    low: float
+    high: float
+    split: Estimate
+    optimism: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenPoint:
+    """The prediction at one rank, nats per token, in sample unless said otherwise.
+
+    ``predicted``: the point prediction.  ``closed_form``: the clustered one, from moments alone.  ``lower``: proved for
+    heads of curvature at least ``curvature``.  ``upper``: proved, the gap of ``witness``.  ``low``, ``high``: the
+    predicted interval, a rule and not a theorem.  ``excess`` describes the witness, ``passes`` the work it took.
+    """
+
+    rank: int
+    predicted: float
+    closed_form: float
+    lower: float
+    upper: float
+    low: float
+    high: float
+    curvature: float
+    witness: FrozenHead
+    excess: Excess
+    held_out: HeldOut | None
+    passes: int
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenCurve:
+    """Predictions by increasing rank."""
+
+    points: tuple[FrozenPoint, ...]
+
+    def __iter__(self) -> Iterator[FrozenPoint]:
+        return iter(self.points)
+
+    def __getitem__(self, index: int) -> FrozenPoint:
+        return self.points[index]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def predict_curve(problem: FrozenProblem, ranks: Sequence[int], effort: Effort | None = None) -> FrozenCurve:
+    """Predict ``g_X(r)`` at increasing ``ranks``, with bounds, intervals and held-out losses.
+
+    Upper bounds and predictions never rise with the rank.  Cost for each rank: ``Step.passes`` passes of O(N V (D + r))
+    over the rows, K times that for the splits; the lower bound once for all ranks.  Raises ``ValueError`` for ranks
+    that are not increasing or out of range.
+    """
+    effort = effort or Effort()
+    if not ranks or list(ranks) != sorted(set(ranks)):
+        raise ValueError(f"ranks must be distinct and increasing, found {list(ranks)}; sort them and drop repeats")
+    for rank in ranks:
+        problem.check_rank(rank)
+    count = min(effort.clusters, problem.rows)
+    closed = clustered_tails(problem, clusters(problem, count, effort.seed))
+    points: list[FrozenPoint] = []
+    for rank in ranks:
+        points.append(_point(problem, rank, float(closed[rank]), effort, points[-1] if points else None))
+    return FrozenCurve(tuple(points))
+
+
+def _point(problem: FrozenProblem, rank: int, closed: float, effort: Effort, below: FrozenPoint | None) -> FrozenPoint:
+    """One rank, given the point below it."""
+    path = descended(problem, rank, effort)
+    found = excess(problem, path.head)
+    head, upper, predicted = path.head, found.gap, path.predicted
+    if below is not None and below.upper < upper:  # a head of smaller rank is one of this rank
+        head, found, upper = below.witness, below.excess, below.upper
+    ceiling = upper if below is None else min(upper, below.predicted)
+    predicted = min(predicted, ceiling)
+    curvature = effort.curvature or effort.margin * found.curvature
+    lower = frozen_catalogue["frozen-lower"](problem, FrozenSpec(rank, curvature)).value if effort.floor else 0.0
+    predicted = max(predicted, min(lower, upper))
+    low = max(0.0, lower, predicted - (path.start - predicted) / 2)
+    held_out = _held_out(problem, head, rank, predicted, effort) if effort.folds else None
+    return FrozenPoint(
+        rank, predicted, closed, lower, upper, min(low, predicted), upper, curvature, head, found, held_out, path.passes
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Truncation and Newton steps: the last head, the loss at the start, what the last step predicts, the work."""
+
+    head: FrozenHead
+    start: float
+    predicted: float
+    passes: int
+
+
+def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
+    """The best truncation and ``effort.steps`` damped Newton steps from it."""
+    metric = information(problem)
+    head, start = best_truncation(problem, rank)
+    predicted, passes = start, 4
+    for _ in range(effort.steps):
+        step = newton_step(problem, head, metric, effort.iterations)
+        head, predicted, passes = step.head, step.predicted, passes + step.passes
+    return Path(head, start, predicted, passes)
+
+
+# The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below.
+# The interval runs from the one to the other, half as far again above, and two standard errors beyond.
+
+
+def _held_out(problem: FrozenProblem, head: FrozenHead, rank: int, inside: float, effort: Effort) -> HeldOut:
+    """Both corrections of ``theory.frozen.sample``."""
+    folds = min(effort.folds, problem.rows)
+    split = cross_validated(problem, lambda part: descended(part, rank, effort).head, folds, effort.seed)
+    chart = Chart(problem, information(problem))
+    first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations)
+    point = extrapolated(inside, split, folds)
+    bottom = min(inside + first.value, point.value)
+    top = max(split.value, point.value)
+    low = max(0.0, bottom - 2 * np.hypot(split.error, first.error))
+    return HeldOut(point.value, float(low), top + (top - bottom) / 2 + 2 * split.error, split, first)
