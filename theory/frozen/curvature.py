@@ -53,7 +53,7 @@ class Chart:
 
     def enter(self, head: FrozenHead) -> Triple:
         """A head in these coordinates; what lies in directions without features is lost."""
-        c = namespace(head.A).zeros_like(head.A[:, 0]) if head.b is None else head.b
+        c = 0.0 * self.problem.full_bias if head.b is None else head.b
         if self.problem.bias:
             c = c + head.A @ (head.B @ self.metric.mean)
         return head.A, head.B @ self.metric.K.T, c

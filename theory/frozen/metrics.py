@@ -97,7 +97,7 @@ def unigram(problem: FrozenProblem) -> Metric:
 
 
 def information(problem: FrozenProblem) -> Metric:
-    """Weights ``r_n s_v`` with the sums of ``pi_n p_nv (1 - p_nv)`` by row and column; where they vanish, the unigram's."""
+    """Weights ``r_n s_v`` with the sums of ``pi_n p_nv (1 - p_nv)`` by row and column; if all vanish, the unigram's."""
     xp, moments = namespace(problem.X), problem.moments
     r = problem.weights * moments.spread
     s = xp.where(moments.token_variance > 0, moments.token_variance, xp.zeros_like(moments.token_variance))
