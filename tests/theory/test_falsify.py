@@ -22,8 +22,8 @@ from theory.falsify.oracle import judge
 from theory.falsify.problem import Problem
 from theory.falsify.shrink import shrink
 
-BUDGET = 400
-"""Problems within which every wrong bound breaks; the slowest needs about 250."""
+BUDGET = 800
+"""Problems within which every wrong bound breaks; the slowest needs about 200."""
 
 FEW = settings(max_examples=max(1, settings.default.max_examples // 5))
 MISTAKES = {one.name: one for one in WRONG}
@@ -49,9 +49,9 @@ def test_a_wrong_bound_is_broken(name):
 @pytest.mark.parametrize("name", MISTAKES)
 def test_its_repair_is_not(name):
     one = MISTAKES[name]
-    outcome = falsify(one.right, one.side, examples=60, options=Options(name))
+    outcome = falsify(one.right, one.side, examples=80, options=Options(name))
     assert not outcome.broken, outcome.sentence
-    assert outcome.examples == 60
+    assert outcome.examples == 80
     assert math.isfinite(outcome.nearest)
     assert outcome.nearest <= 1 + 1e-9 if one.side == "lower" else outcome.nearest >= 1 - 1e-9
 
@@ -60,7 +60,7 @@ def test_its_repair_is_not(name):
 def test_our_own_are_not_broken_at_once(entry):
     sides = [side for side in ("lower", "upper") if (entry.side.is_lower if side == "lower" else entry.side.is_upper)]
     for side in sides:
-        outcome = falsify(entry, side, examples=25, seed=1, options=Options(limits=True))
+        outcome = falsify(entry, side, examples=50, seed=1, options=Options(limits=True))
         assert not outcome.broken, outcome.sentence
 
 

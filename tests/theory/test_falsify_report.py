@@ -45,7 +45,7 @@ def test_a_file_rebuilds_every_bit(tmp_path_factory, distribution, data):
 
 @pytest.mark.parametrize("one", WRONG, ids=lambda one: one.name)
 def test_the_file_of_a_hunt_is_checked_without_the_hunt(one, tmp_path):
-    outcome = falsify(one.wrong, one.side, examples=400, seed=2)
+    outcome = falsify(one.wrong, one.side, examples=800, seed=2)
     again = load_counterexample(outcome.counterexample.save(tmp_path / "found.json"))
     assert again.recheck(one.wrong).ok
     repaired = again.recheck(one.right)
@@ -101,7 +101,7 @@ def test_sentences_say_what_was_claimed_and_what_is_true():
     spec = HeadSpec(1, True, max_underestimate=2.0, logit_range=3.0)
     limited = Counterexample("mine", Side.LOWER, coin, spec, 5.0, catalogue["unigram"](coin, HeadSpec(0))).sentence
     assert (
-        "mine claims g_b(1) >= 5 on 1 context x 2 tokens for heads with max_underestimate = 2 and logit_range = 3"
+        "mine claims g_b(1) >= 5 on 1 context x 2 tokens for heads with max_underestimate = 2.0 and logit_range = 3.0"
         in limited
     )
     assert limited.endswith("times too high.")

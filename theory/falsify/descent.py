@@ -6,7 +6,7 @@ L-BFGS on the packed factors ``x = [H, W, b]`` with the closed-form gradient
     G = pi (Q - P),      dH = G W,      dW = G' H,      db = G' 1.
 
 For a limited class the descent pays ``PENALTY / 2`` times the squared excess over the limit (less a margin) and is
-watched: its iterates, and the last one shrunk towards the uniform law, are members or not, and the best member counts.
+watched: its last iterate that is a member counts, and the end shrunk towards the uniform law until it is one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.optimize import minimize
@@ -29,8 +30,8 @@ SHARE = 0.2
 PENALTY, MARGIN = 30.0, 0.98
 """Weight of the squared excess over a limit, and the share of the limit from which it is counted."""
 
-SHRUNK = np.linspace(0.0, 1.0, 21)
-"""Multiples of the last iterate tried as members of a limited class."""
+SHRUNK = np.linspace(1.0, 0.0, 21)
+"""Multiples of the last iterate tried as members of a limited class, largest first."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def best_head(problem: Problem, effort: Effort, warm: Head | None = None) -> tup
     best, lowest = None, math.inf
     for head in _candidates(problem, effort, warm):
         gap = head.gap(problem.distribution)
-        if gap < lowest and (problem.spec.is_unbounded or head.belongs_to(problem.spec, problem.distribution)):
+        if gap < lowest:
             best, lowest = head, gap
     return best, lowest
 
@@ -71,19 +72,20 @@ def table_gradient(problem: Problem, head: Head) -> np.ndarray:
 
 
 def _candidates(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[Head]:
-    """Ends of the descents; for a limited class their paths, and the ends shrunk."""
+    """Ends of the descents; for a limited class the last member of each path, and of each end shrunk."""
     if problem.spec.rank == 0:
-        yield Head(np.zeros((problem.shape[0], 0)), np.zeros((problem.shape[1], 0)))
+        head = Head(np.zeros((problem.shape[0], 0)), np.zeros((problem.shape[1], 0)))
+        yield from [head] if head.belongs_to(problem.spec, problem.distribution) else []
         return
     for x in _starts(problem, effort, warm):
         path = _descend(problem, x, effort.iterations)
         if problem.spec.is_unbounded:
             yield _unpack(problem, path[-1])
             continue
-        yield from (_unpack(problem, point) for point in path)
         last = _unpack(problem, path[-1])
-        for factor in SHRUNK:
-            yield Head(factor * last.H, last.W, None if last.b is None else factor * last.b)
+        shrunk = (Head(factor * last.H, last.W, None if last.b is None else factor * last.b) for factor in SHRUNK)
+        for heads in ((_unpack(problem, point) for point in reversed(path)), shrunk):
+            yield from islice((head for head in heads if head.belongs_to(problem.spec, problem.distribution)), 1)
 
 
 def _starts(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[np.ndarray]:

@@ -1,18 +1,19 @@
 """Random problems by Hypothesis, its targeted search driving the score of a conjecture up.
 
-Tables come from ``synth.strategies``: every family, and raw tables of small counts.  Hypothesis generates, and mutates
-what scored best (``hypothesis.target``).
+First a few classics.  Then tables come from ``synth.strategies``: every family, and raw tables of small counts;
+Hypothesis generates, and mutates what scored best (``hypothesis.target``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from synth import families
 from theory.falsify.problem import Problem
 from theory.head import HeadSpec
 
-LIMITS = [
+LIMITS: list[dict[str, Any]] = [
     {},
     {},
     *({"max_underestimate": M} for M in (0.01, 0.1, 1.0, 4.0)),
@@ -23,6 +24,13 @@ LIMITS = [
 
 SIZES = (5, 5)
 """Most contexts and most tokens drawn."""
+
+
+def classics() -> Iterator[Problem]:
+    """Small tables with zeros whose floors are known and hard to meet by chance, at every d below their full rank."""
+    for distribution in (families.one_hot(3), families.one_hot(4), families.staircase(4), families.all_k_subsets(6, 2)):
+        for dim in range(1, distribution.vocab - 1):
+            yield from (Problem(distribution, HeadSpec(dim, bias)) for bias in (False, True))
 
 
 def search(score: Callable[[Problem], float | None], examples: int, seed: int, limits: bool) -> None:
@@ -41,7 +49,7 @@ def search(score: Callable[[Problem], float | None], examples: int, seed: int, l
         tables: Any = st.one_of(strategies.positive_distributions(*SIZES), strategies.distributions(*SIZES))
         distribution = draw(tables)
         dim, bias = draw(strategies.head_specs(distribution.vocab))
-        limit: dict[str, float] = draw(st.sampled_from(LIMITS)) if limits else {}
+        limit: dict[str, Any] = draw(st.sampled_from(LIMITS)) if limits else {}
         return Problem(distribution, HeadSpec(dim, bias, **limit))
 
     @hypothesis.seed(seed)

@@ -132,9 +132,11 @@ class Hunt:
         return self.pool[0].ratio if self.pool else np.nan
 
     def run(self, seed: int) -> None:
-        """Draw and climb in turns until a claim breaks or the budget is spent."""
+        """Classics first; then draw and climb in turns until a claim breaks or the budget is spent."""
         rng = np.random.default_rng(seed)
         try:
+            for problem in draw.classics():
+                self.score(problem)
             while True:
                 draw.search(self.score, BATCH, int(rng.integers(2**32)), self.options.limits)
                 for start in [kept for kept in self.pool if kept not in self.climbed][:CLIMBS]:

@@ -87,7 +87,7 @@ class Counterexample:
             "name": self.name,
             "side": self.side.value,
             "claimed": self.claimed,
-            "spec": asdict(self.spec),
+            "spec": _set(self.spec),
             "log_p": [[None if x == -math.inf else x for x in row] for row in log_p],
             "weights": to_numpy(self.distribution.weights).tolist(),
             "evidence": {
@@ -130,9 +130,13 @@ def load_counterexample(path: Path | str) -> Counterexample:
     )
 
 
+def _set(spec: HeadSpec) -> dict[str, Any]:
+    """The fields of a class that are set: dimension, bias, and its limits."""
+    return {name: value for name, value in asdict(spec).items() if value is not None}
+
+
 def _place(distribution: ContextualDistribution, spec: HeadSpec) -> str:
-    named = (("max_underestimate", spec.max_underestimate), ("logit_range", spec.logit_range))
-    limits = [f"{name} = {limit:g}" for name, limit in named if limit is not None]
+    limits = [f"{name} = {limit}" for name, limit in _set(spec).items() if name not in ("dim", "bias")]
     c, v = distribution.contexts, distribution.vocab
     size = f"{c} context{'s' * (c > 1)} x {v} token{'s' * (v > 1)}"
     return f"on {size}" + (f" for heads with {' and '.join(limits)}" if limits else "")

@@ -17,6 +17,7 @@ import numpy as np
 from theory.falsify.claim import Conjecture
 from theory.falsify.oracle import Judgement, judge
 from theory.falsify.problem import Problem, problem
+from theory.head import HeadSpec
 
 Moves = Callable[[Problem], Iterator[Problem]]
 """Problems that are smaller or plainer by one move."""
@@ -68,7 +69,7 @@ def _structures(p: Problem) -> Iterator[Problem]:
     if spec.bias:
         yield Problem(p.distribution, replace(spec, bias=False))
     if not spec.is_unbounded:
-        yield Problem(p.distribution, replace(spec, max_underestimate=None, logit_range=None))
+        yield Problem(p.distribution, HeadSpec(spec.dim, spec.bias))
     if np.ptp(p.weights) > 0:
         yield problem(p.log_p, np.ones(contexts), spec)
 
