@@ -88,8 +88,8 @@ class Solver:
     """Seed of the random starting points."""
     memory_mb: int = 512
     """Workspace of the solver beyond the data: decides between exact blocks and the averaged metric."""
-    chunk_entries: int = 2**20
-    """Logits formed at once."""
+    chunk_entries: int = 2**27
+    """Logits formed at once at most: on a GPU so many, on the host what suits its cache."""
     array: Literal["numpy", "torch"] = "numpy"
     """Array library that does the work."""
 

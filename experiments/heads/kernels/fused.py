@@ -94,6 +94,8 @@ def _information(p: Array, log_p: Array) -> Array:
 def _against(logits: Array, table: Table, start: int, constants: Array, write: bool) -> Array:
     """Launch against the rows of a table from ``start`` on; returns the costs (rows,)."""
     rows = logits.shape[0]
+    if logits.dtype != table.values.dtype:
+        raise ValueError(f"logits are {logits.dtype}, the table {table.values.dtype}; bring both to one precision")
     costs = namespace(logits).empty_like(constants[:rows])
     ends = _address(constants[start : start + rows]), _address(costs)
     if isinstance(table, DenseTable):
