@@ -18,6 +18,7 @@ class SubCommand(NamedTuple):
 
 SUBCOMMANDS = {
     "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
+    "werror": SubCommand("experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null"),
     "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
 }
 
