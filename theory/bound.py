@@ -120,11 +120,16 @@ BoundFunction = Callable[[ContextualDistribution, HeadSpec], Claim]
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue: a named bound, callable on ``(distribution, spec)``."""
+    """One line of the catalogue: a named bound, callable on ``(distribution, spec)``.
+
+    ``rounded`` says that the statement holds for heads whose logits are rounded too; where it does not, and the class
+    has a float format, the bound does not apply.
+    """
 
     name: str
     side: Side
     function: BoundFunction
+    rounded: bool = False
 
     @property
     def summary(self) -> str:
@@ -136,6 +141,8 @@ class Entry:
         spec.check_against(distribution)
         distribution = in_double(distribution)
         try:
+            if spec.float_format is not None and not self.rounded:
+                raise NotApplicable("speaks of logits that are not rounded; drop float_format from the HeadSpec")
             claim = self.function(distribution, spec)
         except NotApplicable as why:
             value = 0.0 if self.side is Side.LOWER else math.inf
@@ -199,19 +206,19 @@ catalogue = Catalogue()
 """All bounds of ``theory.bounds``, and any that a user registers."""
 
 
-def lower(name: str) -> Callable[[BoundFunction], Entry]:
-    """Decorator: register a lower bound on the floor under ``name``."""
-    return _register(name, Side.LOWER)
+def lower(name: str, rounded: bool = False) -> Callable[[BoundFunction], Entry]:
+    """Decorator: register a lower bound on the floor under ``name``; ``rounded`` as in ``Entry``."""
+    return _register(name, Side.LOWER, rounded)
 
 
-def upper(name: str) -> Callable[[BoundFunction], Entry]:
-    """Decorator: register an upper bound on the floor under ``name``."""
-    return _register(name, Side.UPPER)
+def upper(name: str, rounded: bool = False) -> Callable[[BoundFunction], Entry]:
+    """Decorator: register an upper bound on the floor under ``name``; ``rounded`` as in ``Entry``."""
+    return _register(name, Side.UPPER, rounded)
 
 
-def exact(name: str) -> Callable[[BoundFunction], Entry]:
-    """Decorator: register an exact value of the floor under ``name``."""
-    return _register(name, Side.EXACT)
+def exact(name: str, rounded: bool = False) -> Callable[[BoundFunction], Entry]:
+    """Decorator: register an exact value of the floor under ``name``; ``rounded`` as in ``Entry``."""
+    return _register(name, Side.EXACT, rounded)
 
 
 def asymptotic(name: str) -> Callable[[BoundFunction], Entry]:
@@ -219,9 +226,9 @@ def asymptotic(name: str) -> Callable[[BoundFunction], Entry]:
     return _register(name, Side.ASYMPTOTIC)
 
 
-def _register(name: str, side: Side) -> Callable[[BoundFunction], Entry]:
+def _register(name: str, side: Side, rounded: bool = False) -> Callable[[BoundFunction], Entry]:
     def enter(function: BoundFunction) -> Entry:
-        entry = Entry(name, side, function)
+        entry = Entry(name, side, function, rounded)
         catalogue.register(entry)
         return entry
 

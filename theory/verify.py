@@ -18,6 +18,7 @@ from synth._array import to_numpy
 from theory.bound import Bound, Side, Status
 from theory.head import Head, HeadSpec
 from theory.recheck import Mismatch, floor_from_certificate, prediction, zero_infimum
+from theory.recheck.rounding import nearest
 
 WITNESS = 1e-10
 """Absolute agreement (relative above 1) asked of a witness's gap, nats."""
@@ -83,6 +84,7 @@ def _check_upper(bound: Bound, distribution: ContextualDistribution, spec: HeadS
         raise Mismatch(f"the witness underestimates by {underestimate:.6g}, the class allows {spec.max_underestimate}")
     if spec.logit_range is not None and spread > spec.logit_range * (1 + 1e-12) + 1e-12:
         raise Mismatch(f"the witness has logits of range {spread:.6g}, the class allows {spec.logit_range}")
+    _check_norm(head, spec)
     slack = WITNESS * max(1.0, abs(bound.value))
     if gap > bound.value + slack:
         raise Mismatch(f"the witness has gap {gap:.12g}, above the value {bound.value:.12g}")
@@ -100,6 +102,19 @@ def _check_class(head: Head, distribution: ContextualDistribution, spec: HeadSpe
         raise Mismatch("the witness has a bias that the class does not allow")
     if W[1] > spec.dim:
         raise Mismatch(f"the witness has dimension {W[1]}, the class allows {spec.dim}")
+    if head.float_format != spec.float_format:
+        raise Mismatch(f"the witness rounds its logits to {head.float_format}, the class to {spec.float_format}")
+
+
+def _check_norm(head: Head, spec: HeadSpec) -> None:
+    """The largest hidden state times the largest token, plus the largest bias."""
+    if spec.norm is None:
+        return
+    H, W = to_numpy(head.H).astype(np.float64), to_numpy(head.W).astype(np.float64)
+    b = 0.0 if head.b is None else float(np.abs(to_numpy(head.b)).max())
+    size = math.sqrt(float((H**2).sum(axis=1).max()) * float((W**2).sum(axis=1).max())) + b
+    if size > spec.norm * (1 + 1e-12):
+        raise Mismatch(f"the witness has norm {size:.6g}, the class allows {spec.norm}")
 
 
 def _evaluate(head: Head, distribution: ContextualDistribution) -> tuple[float, float, float]:
@@ -111,6 +126,7 @@ def _evaluate(head: Head, distribution: ContextualDistribution) -> tuple[float, 
     gaps, worst, spread = [], 0.0, 0.0
     for start, log_p, weights in _rows(distribution):
         logits = H[start : start + len(log_p)] @ W.T + b
+        logits = logits if head.float_format is None else nearest(logits, head.float_format)
         log_q = logits - logsumexp(logits, axis=1, keepdims=True)
         inside = np.isfinite(log_p)
         excess = np.where(inside, np.where(inside, log_p, 0.0) - log_q, 0.0)

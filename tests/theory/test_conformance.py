@@ -30,6 +30,16 @@ TIED = {"one-hot", "pairs"}
 SPLIT_SENSITIVE = {"majorization", "high-mass", "probability-floor", "fisher-range-lower"}
 """Their cost is concave in a context's energy, or their minorant averages over contexts: a split lowers them."""
 
+LIMITS = [
+    *([{}] * 5),
+    {"max_underestimate": 2.0},
+    {"logit_range": 5.0},
+    {"norm": 2.0},
+    {"float_format": "fp8-e4m3"},
+    {"norm": 4.0, "float_format": "float32"},
+]
+"""Limits of the classes drawn: half of them have none."""
+
 THIRD = settings(max_examples=max(1, settings.default.max_examples // 3))
 
 
@@ -38,8 +48,7 @@ def problems(draw: st.DrawFn) -> tuple[ContextualDistribution, HeadSpec]:
     """A distribution of any kind with a class of heads, limited or not."""
     distribution = draw(st.one_of(strategies.distributions(), strategies.positive_distributions()))
     dim, bias = draw(strategies.head_specs(distribution.vocab))
-    limit = draw(st.sampled_from([{}, {}, {"max_underestimate": 2.0}, {"logit_range": 5.0}]))
-    return distribution, HeadSpec(dim, bias, **limit)
+    return distribution, HeadSpec(dim, bias, **draw(st.sampled_from(LIMITS)))
 
 
 @THIRD
@@ -186,6 +195,7 @@ def test_every_bound_has_a_page_whose_links_lead_somewhere(name):
 
 def test_every_bound_applies_somewhere():
     specs = [HeadSpec(d, bias) for d in (0, 1, 4) for bias in (False, True)] + [HeadSpec(1, max_underestimate=3.0)]
+    specs += [HeadSpec(1, norm=2.0), HeadSpec(1, norm=2.0, float_format="bfloat16")]
     reached = {
         b.name
         for world in ALL.values()

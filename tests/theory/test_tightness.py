@@ -55,6 +55,16 @@ def subsets_floor(distribution, spec):
     return catalogue["all-k-subsets"](distribution, HeadSpec(2 * int(distribution.support_sizes.max()) - 1)).value
 
 
+def best_in_budget(distribution, spec):
+    """The gap of the best head known within the limits."""
+    return catalogue["budget-head"](distribution, spec).value
+
+
+def range_floor(distribution, spec):
+    """What the range costs at any rank."""
+    return catalogue["range-floor"](distribution, spec).value
+
+
 def coin(log_odds: float) -> ContextualDistribution:
     return ContextualDistribution.from_logits(np.array([[log_odds, 0.0]]))
 
@@ -77,6 +87,13 @@ TABLE = {
     "majorization": Row(ONE, HeadSpec(0), no_dimension, 1.003),
     "probability-floor": Row(ONE, HeadSpec(0), no_dimension, math.e**2 * 1.01),
     "high-mass": Row(opposite_pairs(1e-2), HeadSpec(0, True), information, 2.1),
+    "range-floor": Row(families.one_hot(5), HeadSpec(4, logit_range=3.0), best_in_budget, 1.001),
+    "precision-floor": Row(
+        families.zipf(contexts=4, vocab=6), HeadSpec(6, float_format="bfloat16"), best_in_budget, 1.13
+    ),
+    "rounded-floor": Row(ONE, HeadSpec(0, norm=1.0, float_format="float32"), no_dimension, 1.004),
+    "packing": Row(families.one_hot(2), HeadSpec(1, norm=1e-3), best_in_budget, 2.01),
+    "budget-head": Row(families.one_hot(5), HeadSpec(4, logit_range=3.0), range_floor, 1.001),
     "all-k-subsets": Row(families.all_k_subsets(3, 1), HeadSpec(1), middle_token_ties, 1.001),
 }
 

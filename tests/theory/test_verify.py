@@ -43,10 +43,13 @@ def test_a_moved_value_is_rejected(name, factor):
     worlds.append((families.sparse(contexts=10, vocab=9, k=2), HeadSpec(4)))
     worlds.append((families.sparse(contexts=10, vocab=9, k=2), HeadSpec(3, True)))
     worlds.append((families.staircase(6, exponent=1.0), SPEC))
+    worlds.append((families.one_hot(6), HeadSpec(2, norm=2.0)))
+    worlds.append((families.zipf(contexts=5, vocab=8, rank=4), HeadSpec(2, True, float_format="fp8-e4m3", norm=4.0)))
+    worlds.append((NEAR, HeadSpec(2, float_format="float32", norm=4.0)))
     caught = 0
     for distribution, spec in worlds:
         bound = catalogue[name](distribution, spec)
-        if bound.status is Status.NOT_APPLICABLE:
+        if bound.status is Status.NOT_APPLICABLE or (bound.side is Side.LOWER and bound.status is Status.VACUOUS):
             continue
         assert survives(bound, distribution, spec)
         moved = bound.value * factor if bound.value > 1e-6 else bound.value + (factor - 1)
@@ -119,9 +122,12 @@ def test_a_damaged_witness_is_rejected(damage):
 def test_a_witness_outside_a_limited_class_is_rejected():
     bound = catalogue["plug-in-unigram"](NEAR, SPEC)
     head = bound.witness
-    for limit, size in (("max_underestimate", head.underestimate(NEAR)), ("logit_range", head.logit_range)):
+    sizes = {"max_underestimate": head.underestimate(NEAR), "logit_range": head.logit_range, "norm": head.norm}
+    for limit, size in sizes.items():
         assert survives(bound, spec=HeadSpec(2, True, **{limit: size * 1.001}))
         assert not survives(bound, spec=HeadSpec(2, True, **{limit: size * 0.999}))
+    assert not survives(bound, spec=HeadSpec(2, True, float_format="float32"))
+    assert not survives(bound, witness=replace(head, float_format="float32"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 """Every bound family, one file each; importing this package fills the catalogue."""
 
 from theory.bounds import (
+    budget_head,
+    budget_packing,
+    budget_precision,
+    budget_range,
+    budget_rounding,
     exact,
     fisher,
     high_mass,

@@ -24,7 +24,7 @@ from theory.truncation import UNSEEN_MARGIN
 # q = p_bar, where it is the mutual information of context and token.  One dimension holds a bias: h = 1, w_v = b_v.
 
 
-@exact("unigram")
+@exact("unigram", rounded=True)
 def unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     r"""The floor of no dimension at all, and what one constant law costs.
 

@@ -7,6 +7,8 @@ increases with x: with ``kappa(t) = rho(-t) / t^2``, ``E >= -M`` implies ``rho(E
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from synth import ContextualDistribution, logspace
@@ -67,9 +69,10 @@ def _divergence_at_most(p: Array, delta: Array) -> Array:
 #   gap = sum_cv pi_c p_cv rho(E_cv) >= sum_cv r_c s_v E_cv^2,      E = A - u 1' - L,
 # and over A of rank d and free u the right side is least at tail_d(D_r^{1/2} L D_s^{1/2} Pi_s) (Eckart-Young).
 #
-# max_underestimate = M is E >= -M by definition.  logit_range = B: the range of E_c is at most B + range(log p_c), and
-# sum_v p_v e^{E_v} = 1 forces max E_c >= 0, so E >= -(B + range(log p_c)).  Also q_v >= 1 / (1 + (V - 1) e^B), so
-# E_cv >= -(log(1 + (V - 1) e^B) + log p_cv).  The least M_cv of all that hold counts; it may be negative.
+# max_underestimate = M is E >= -M by definition.  logit_range = B (norm = N gives B = 2N): the range of E_c is at most
+# B + range(log p_c), and sum_v p_v e^{E_v} = 1 forces max E_c >= 0, so E >= -(B + range(log p_c)).  Also
+# q_v >= 1 / (1 + (V - 1) e^B), so E_cv >= -(log(1 + (V - 1) e^B) + log p_cv).  The least M_cv of all that hold counts;
+# it may be negative.
 
 
 @lower("fisher-range-lower")
@@ -93,10 +96,11 @@ def fisher_range_lower(distribution: ContextualDistribution, spec: HeadSpec) -> 
     >>> catalogue["fisher-range-lower"](laws, HeadSpec(2, max_underestimate=1.0)).value > 0
     True
     """
-    if spec.is_unbounded:
-        raise NotApplicable("needs a limited class; set max_underestimate or logit_range in the HeadSpec")
+    widest = None if spec.effective_range == math.inf else spec.effective_range
+    if spec.max_underestimate is None and widest is None:
+        raise NotApplicable("needs a limited class; set max_underestimate, logit_range or norm in the HeadSpec")
     require_positive(distribution, "log errors")
-    spectra = _limited_spectra(distribution, spec.max_underestimate, spec.logit_range)
+    spectra = _limited_spectra(distribution, spec.max_underestimate, widest)
     tails = [float(np.sum(sigma[spec.rank :] ** 2)) for sigma, _, _ in spectra]
     best = int(np.argmax(tails))
     _, r, s = spectra[best]

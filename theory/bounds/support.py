@@ -38,6 +38,9 @@ LARGEST_LOGIT = 2.0**14
 LARGEST_ON_SUPPORT = 2.0**20
 """The same for the logits of the tokens of a support on the line, whose arithmetic is exact but for ``log p``."""
 
+ROOM = 1e-12
+"""Relative room left below a limit on the range, for the rounding of logits."""
+
 LAMBDAS = np.concatenate([[0.0], np.geomspace(1.0, LARGEST_LOGIT / 2, 40)])
 """Multiples of f_S tried in each context."""
 
@@ -87,7 +90,8 @@ def moment_curve(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     $g_b(2k-1)$ the same with the best $\lambda$ for all contexts together.
     Side: upper.
     Tight when: V and k are small: the gap falls to rounding.  It depends on the order of the tokens on the curve.
-    Assumes: nothing more.  On the circle a context that float64 cannot separate keeps the uniform law.
+    Assumes: nothing more.  On the circle a context that float64 cannot separate keeps the uniform law.  Where the class
+    limits the range of logits the multiples keep it, on the circle by shrinking rows.
     Units: nats per token.
     Cost: O(C V k) for each of 41 multiples, 61 on the line.
     Fails as: not applicable when $d < 2k$ (bias: $d + 1 < 2k$), on large tables, or where float64 separates no context.
@@ -107,10 +111,10 @@ def moment_curve(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     if spec.dim < 2 * k and 2 * k > LARGEST_DEGREE:
         raise NotApplicable(f"float64 cannot resolve {vocab} tokens on a line by polynomials of degree {2 * k}")
     if spec.dim < 2 * k:
-        H, W, b = _on_line(log_p, to_numpy(distribution.weights), k)
+        H, W, b = _on_line(log_p, to_numpy(distribution.weights), k, spec.effective_range)
     else:
         W, b = _curve(vocab, k), np.zeros(vocab)
-        H = np.stack([_best_row(row, W) for row in log_p])
+        H = np.stack([_best_row(row, W, spec.effective_range) for row in log_p])
         if not H.any():
             raise NotApplicable(f"float64 cannot resolve {vocab} tokens on a curve of degree {k}")
     reference = distribution.weights
@@ -124,13 +128,15 @@ def _curve(vocab: int, k: int) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=2).reshape(vocab, 2 * k)
 
 
-def _best_row(log_p: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """The hidden state ``g + lambda f_S`` of least divergence, or zero if the uniform law does better."""
+def _best_row(log_p: np.ndarray, W: np.ndarray, widest: float) -> np.ndarray:
+    """The hidden state ``g + lambda f_S``, shrunk into the range, of least divergence; zero if uniform does better."""
     vocab, degrees = W.shape
     inside = np.flatnonzero(np.isfinite(log_p))
     design = np.hstack([np.ones((len(inside), 1)), W[inside]])
     interpolant = np.linalg.lstsq(design, log_p[inside], rcond=None)[0][1:]
     rows = interpolant[None, :] + LAMBDAS[:, None] * _separator(2 * np.pi * inside / vocab, degrees // 2)[None, :]
+    if widest < np.inf:
+        rows = rows * np.minimum(1.0, widest * (1 - ROOM) / np.maximum(np.ptp(rows @ W.T, axis=1), ROOM))[:, None]
     logits = rows @ W.T
     p = np.exp(log_p[inside])
     costs = logsumexp(logits, axis=1) - logits[:, inside] @ p + p @ log_p[inside]
@@ -147,7 +153,9 @@ def _separator(nodes: np.ndarray, k: int) -> np.ndarray:
     return np.stack([wave.real, -wave.imag], axis=1).reshape(2 * k)
 
 
-def _on_line(log_p: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _on_line(
+    log_p: np.ndarray, weights: np.ndarray, k: int, widest: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``H`` (C, 2k - 1), ``W`` (V, 2k - 1) and the bias of the head on the line, at the best common multiple of f_S.
 
     Nodes, their powers and the coefficients of f_S are dyadic, so the logits of ``lambda f_S`` carry no rounding.
@@ -163,11 +171,11 @@ def _on_line(log_p: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray
     best: tuple[float, float] | None = None
     for factor in COMMON_LAMBDAS:
         logits = (G + factor * F) @ W.T - factor * powers[:, -1]
-        if np.abs(logits[inside]).max() <= LARGEST_ON_SUPPORT:
+        if np.abs(logits[inside]).max() <= LARGEST_ON_SUPPORT and np.ptp(logits, axis=1).max() <= widest:
             cost = float(weights @ (logsumexp(logits, axis=1) + (p * (finite - logits)).sum(axis=1)))
             best = (cost, factor) if best is None or cost < best[0] - WORTHWHILE else best
     if best is None:
-        raise NotApplicable(f"the log-probabilities have interpolants beyond {LARGEST_ON_SUPPORT:g}")
+        raise NotApplicable(f"interpolants of the log-probabilities exceed {min(LARGEST_ON_SUPPORT, widest):g}")
     return G + best[1] * F, W, -best[1] * powers[:, -1]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from synth import ContextualDistribution
 from synth._array import to_numpy
 from theory.head import HeadSpec
-from theory.recheck import floors
+from theory.recheck import budget, floors
 from theory.recheck.infima import prediction, zero_infimum
 from theory.recheck.table import Mismatch, block_of, index_set
 
@@ -28,7 +28,13 @@ def floor_from_certificate(
     kind = certificate.get("kind")
     if kind not in KINDS:
         raise Mismatch(f"certificates of kind {kind!r} prove no lower bound; known are {', '.join(KINDS)}")
+    if spec.float_format is not None and kind not in ROUNDED:
+        raise Mismatch(f"a certificate of kind {kind!r} speaks of logits that are not rounded")
     return KINDS[kind](certificate, distribution, spec)
+
+
+def rounded(certificate: Mapping[str, Any], distribution: ContextualDistribution, spec: HeadSpec) -> float:
+    return budget.value_rounded(certificate, distribution, spec, floor_from_certificate)
 
 
 def high_mass(certificate: Mapping[str, Any], distribution: ContextualDistribution, spec: HeadSpec) -> float:
@@ -52,5 +58,12 @@ KINDS: dict[str, Recheck] = {
     "quadratic": floors.quadratic,
     "all-subsets": floors.all_subsets,
     "high-mass": high_mass,
+    "range": budget.value_range,
+    "packing": budget.value_packing,
+    "precision": budget.value_precision,
+    "rounded": rounded,
 }
 """Every kind of certificate that proves a lower bound."""
+
+ROUNDED = {"unigram", "range", "precision", "rounded"}
+"""Kinds that hold for heads whose logits are rounded."""

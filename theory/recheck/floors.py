@@ -12,6 +12,7 @@ import numpy as np
 from synth import ContextualDistribution
 from synth._array import to_numpy
 from theory.head import HeadSpec
+from theory.recheck.rounding import widest_range
 from theory.recheck.table import Mismatch, entropy, index_set, minorant, positive_table, rows_of, tail_values
 
 
@@ -54,9 +55,11 @@ def quadratic(certificate: Mapping[str, Any], distribution: ContextualDistributi
     """The quadratic bound for limited heads: minorant of the weights times their curvature, then the tail energy."""
     L, weights = positive_table(distribution)
     limits = [np.full_like(L, math.inf if spec.max_underestimate is None else spec.max_underestimate)]
-    if spec.logit_range is not None:
-        limits.append(np.broadcast_to(spec.logit_range + (L.max(axis=1) - L.min(axis=1))[:, None], L.shape))
-        limits.append(math.log1p((L.shape[1] - 1) * math.exp(spec.logit_range)) + L)
+    widest = widest_range(spec)
+    if widest < math.inf:
+        limits.append(np.broadcast_to(widest + (L.max(axis=1) - L.min(axis=1))[:, None], L.shape))
+        rest = math.log(L.shape[1] - 1) if L.shape[1] > 1 else -math.inf
+        limits.append(np.logaddexp(0.0, rest + widest) + L)
     M = np.clip(np.min(limits, axis=0), -30.0, None)
     if not np.all(np.isfinite(M)):
         raise Mismatch("the quadratic bound needs heads with a limit")
