@@ -86,6 +86,8 @@ def conditioned(distribution: ContextualDistribution, spec: HeadSpec) -> float:
 
 
 def conditioned_with_mass(distribution: ContextualDistribution, spec: HeadSpec) -> float:
+    """The same, times the mass."""
+    require_positive(distribution, "conditional laws")
     if distribution.vocab < 3 or spec.dim >= distribution.vocab:
         return 0.0
     _, mass = moves.restrict_tokens(distribution, list(range(distribution.vocab - 1)))
