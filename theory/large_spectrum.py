@@ -158,7 +158,8 @@ def _ritz(gram: Gram, vectors: int, passes: int, rng: np.random.Generator) -> tu
 
 def _norm_outside(gram: Gram, Q: np.ndarray, rng: np.random.Generator) -> float:
     """An upper bound on the norm of ``(I - QQ') G (I - QQ')`` that fails with probability ``FAILURE``."""
-    steps = min(STEPS, gram.size - Q.shape[1])
+    left = gram.size - Q.shape[1]
+    steps, slack = min(STEPS, left), gram.size * np.finfo(float).eps * gram.trace
     if steps == 0:
         return 0.0
 
@@ -170,8 +171,8 @@ def _norm_outside(gram: Gram, Q: np.ndarray, rng: np.random.Generator) -> float:
     T = np.zeros((steps, steps))
     for step in range(steps):
         norm = float(np.linalg.norm(x))
-        if norm <= gram.size * np.finfo(float).eps * gram.trace and step > 0:  # the Krylov space is exhausted
-            return float(np.linalg.eigvalsh(T[:step, :step])[-1])
+        if norm <= slack and step > 0:  # an invariant space: no more to find from this start
+            return float(np.linalg.eigvalsh(T[:step, :step])[-1]) + slack
         if step > 0:
             T[step, step - 1] = T[step - 1, step] = norm
         basis[:, [step]] = x / norm
@@ -179,9 +180,11 @@ def _norm_outside(gram: Gram, Q: np.ndarray, rng: np.random.Generator) -> float:
         T[step, step] = float(basis[:, step] @ x[:, 0])
         for _ in range(2):  # full orthogonalisation, twice
             x -= basis[:, : step + 1] @ (basis[:, : step + 1].T @ x)
-    root = math.log(1.648 * math.sqrt(gram.size) / FAILURE) / (2 * steps - 1)
     xi = float(np.linalg.eigvalsh(T)[-1])
-    return xi / (1 - root**2) if root < 1 else gram.trace
+    if steps == left:  # the whole space
+        return xi + slack
+    root = math.log(1.648 * math.sqrt(gram.size) / FAILURE) / (2 * steps - 1)
+    return xi / (1 - root**2) + slack if root < 1 else gram.trace
 
 
 def _lower(theta: np.ndarray, S: np.ndarray, delta: float, at: np.ndarray, total: float) -> np.ndarray:
