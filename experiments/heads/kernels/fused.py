@@ -1,12 +1,8 @@
 """One CUDA kernel for softmax, cost and residual (``residual.cu``), for CuPy arrays and, through CuPy, torch tensors.
 
 A chunk of logits is read once and written once where a row fits into the shared memory of a block of threads, and
-little more where it does not: the limit is the memory bandwidth of the card.  In float32 too the sums are float64 and
-
-    cost_c = sum_v p_cv (logsumexp(A_c) - A_cv) - h_c,        h_c = sum_v p_cv (1 - log p_cv) - 1,
-
-so nothing cancels: h_c is the entropy, less what the rounded p_c lack of summing to one.  Exponentials are taken in the
-precision of the logits: in float32 the cost of a context is good to about 1e-7 nats.
+little more where it does not: the limit is the memory bandwidth of the card.  Sums are float64 always; exponentials
+are taken in the precision of the logits, so that in float32 the cost of a context is good to about 1e-7 nats.
 """
 
 from __future__ import annotations
@@ -20,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from experiments.heads.kernels.plain import Kernel
-from synth._array import Array, bin_sums, library, namespace
-from synth.table import BLOCK_ENTRIES, DenseTable, Table
+from synth._array import Array, library, namespace
+from synth.table import DenseTable, Table
 
 SOURCE = Path(__file__).with_name("residual.cu")
 
@@ -58,19 +54,6 @@ class FusedKernel(Kernel):
         """``Q (dA - Q . dA)``, written over ``change``."""
         return self.others.tangent(Q, change)
 
-    def constants(self, table: Table) -> Array:
-        """``h_c`` (C,) in float64."""
-        xp = namespace(table.values)
-        if not isinstance(table, DenseTable):
-            terms = _information(xp.astype(table.p, xp.float64), xp.astype(table.log_p, xp.float64))
-            return bin_sums(terms, table.rows, table.shape[0]) - 1
-        parts, step = [], max(1, BLOCK_ENTRIES // table.shape[1])
-        for start in range(0, table.shape[0], step):
-            rows = slice(start, min(start + step, table.shape[0]))
-            terms = _information(xp.astype(table.p[rows, :], xp.float64), xp.astype(table.log_p[rows, :], xp.float64))
-            parts.append(xp.sum(terms, axis=1) - 1)
-        return xp.concat(parts)
-
     def softmax(self, logits: Array) -> Array:
         """``Q`` (rows, V), written over the logits."""
         _launch(logits, NO_TARGET, True, (0, 0, 0, 0, 0))
@@ -83,12 +66,6 @@ class FusedKernel(Kernel):
     def residual(self, logits: Array, table: Table, start: int, stop: int, constants: Array) -> tuple[Array, Array]:
         """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V), written over the logits."""
         return _against(logits, table, start, constants, write=True), logits
-
-
-def _information(p: Array, log_p: Array) -> Array:
-    """``p (1 - log p)``, 0 where p = 0."""
-    xp = namespace(p)
-    return xp.where(p > 0, p * (1 - xp.where(p > 0, log_p, xp.zeros_like(p))), xp.zeros_like(p))
 
 
 def _against(logits: Array, table: Table, start: int, constants: Array, write: bool) -> Array:

@@ -2,17 +2,18 @@
 
 For a chunk of logits A (rows, V), contexts ``start:stop`` of a table P, with ``Q = softmax(A)``:
 
-    cost_c = logsumexp(A_c) - sum_v p_cv A_cv - H(p_c) = KL(p_c || q_c),        R = Q - P
+    cost_c = sum_v p_cv (logsumexp(A_c) - A_cv) - h_c = KL(p_c || q_c),        h_c = sum_v p_cv (1 - log p_cv) - 1
+    R = Q - P
 
-In float64 the cost is computed just so.  In lower precision its terms would cancel, and the separable identity's sum
-of non-negative terms takes their place, added up in float64.
+``h_c`` is the entropy of p_c, less what rows rounded to float32 lack of summing to one.  Costs are computed in float64
+whatever the precision of the logits: in less, their terms would cancel.
 """
 
 from __future__ import annotations
 
 from synth import logspace
-from synth._array import Array, namespace
-from synth.table import Table
+from synth._array import Array, bin_sums, namespace
+from synth.table import BLOCK_ENTRIES, DenseTable, Table
 
 
 class Kernel:
@@ -34,18 +35,24 @@ class Kernel:
         return xp.exp(logspace.log_softmax(logits))
 
     def constants(self, table: Table) -> Array:
-        """What ``costs`` and ``residual`` subtract from each context's cross-entropy, (C,): ``H(p_c)``, nats."""
-        return table.entropies()
+        """``h_c`` (C,) in float64, which ``costs`` and ``residual`` want to be given."""
+        if not isinstance(table, DenseTable):
+            return bin_sums(_information(table.p), table.rows, table.shape[0]) - 1
+        xp, parts, step = namespace(table.values), [], max(1, BLOCK_ENTRIES // table.shape[1])
+        for start in range(0, table.shape[0], step):
+            rows = slice(start, min(start + step, table.shape[0]))
+            parts.append(xp.sum(_information(table.p[rows, :]), axis=1) - 1)
+        return xp.concat(parts)
 
     def costs(self, logits: Array, table: Table, start: int, stop: int, constants: Array) -> Array:
         """``KL(p_c || q_c)`` (rows,) in float64, the ``constants`` (C,) of the whole table given."""
-        return self._costs(logspace.log_softmax(logits), table, start, stop, constants)
+        return -table.inner(self._log_q(logits), start, stop) - constants[start:stop]
 
     def residual(self, logits: Array, table: Table, start: int, stop: int, constants: Array) -> tuple[Array, Array]:
-        """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V)."""
-        log_q = logspace.log_softmax(logits)
-        costs = self._costs(log_q, table, start, stop, constants)
-        return costs, table.residual(namespace(logits).exp(log_q), start, stop)
+        """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V) in the precision of the logits."""
+        xp, log_q = namespace(logits), self._log_q(logits)
+        costs = -table.inner(log_q, start, stop) - constants[start:stop]
+        return costs, xp.astype(table.residual(xp.exp(log_q), start, stop), logits.dtype, copy=False)
 
     def tangent(self, Q: Array, change: Array) -> Array:
         """``Q (dA - Q . dA)``: the change (rows, V) of Q for a ``change`` dA of the logits, which is overwritten."""
@@ -54,8 +61,14 @@ class Kernel:
         change *= Q
         return change
 
-    def _costs(self, log_q: Array, table: Table, start: int, stop: int, constants: Array) -> Array:
-        xp = namespace(log_q)
-        if log_q.dtype == xp.float64:
-            return -table.inner(log_q, start, stop) - constants[start:stop]
-        return xp.astype(table.divergence(log_q, start, stop), xp.float64)
+    def _log_q(self, logits: Array) -> Array:
+        """``log Q`` (rows, V) in float64."""
+        xp = namespace(logits)
+        return logspace.log_softmax(xp.astype(logits, xp.float64, copy=False))
+
+
+def _information(p: Array) -> Array:
+    """``p (1 - log p)`` in float64, 0 where p = 0."""
+    xp = namespace(p)
+    p = xp.astype(p, xp.float64, copy=False)
+    return p * (1 - xp.log(xp.where(p > 0, p, xp.ones_like(p))))

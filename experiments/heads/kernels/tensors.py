@@ -31,12 +31,14 @@ class TensorKernel(Kernel):
         """``Q`` (rows, V)."""
         return logits.softmax(dim=1)
 
-    def costs(self, logits: Any, table: Table, start: int, stop: int, constants: Any) -> Any:
-        """``KL(p_c || q_c)`` (rows,) in float64."""
-        return self._costs(logits.log_softmax(dim=1), table, start, stop, constants)
-
     def residual(self, logits: Any, table: Table, start: int, stop: int, constants: Any) -> tuple[Any, Any]:
         """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V)."""
-        log_q = logits.log_softmax(dim=1)
-        costs = self._costs(log_q, table, start, stop, constants)
-        return costs, table.residual(log_q.exp_(), start, stop)
+        log_q = self._log_q(logits)
+        costs = -table.inner(log_q, start, stop) - constants[start:stop]
+        return costs, table.residual(log_q.exp_(), start, stop).to(logits.dtype)
+
+    def _log_q(self, logits: Any) -> Any:
+        """``log Q`` (rows, V) in float64, a new tensor."""
+        import torch
+
+        return logits.log_softmax(dim=1, dtype=torch.float64)
