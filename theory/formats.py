@@ -59,7 +59,7 @@ class FloatFormat:
         A logarithm misrounded beside a power of two picks a neighbouring spacing, on which the power lies as well.
         """
         xp = namespace(x)
-        magnitude = xp.abs(x)
+        magnitude = xp.clip(xp.abs(x), None, self.largest)
         exponent = xp.floor(xp.log2(xp.where(magnitude > 0, magnitude, xp.ones_like(x))))
         exponent = xp.where(magnitude > 0, exponent, xp.full_like(x, float(self.least_exponent)))
         exponent = xp.clip(exponent, float(self.least_exponent), None)

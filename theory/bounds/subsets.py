@@ -8,7 +8,8 @@ S, whatever ``h_c`` is.
 
 That costs: among laws q with ``q_v >= q_i``, i in S, v not in S, the divergence from the uniform law on S is least at
 ``q_j = 1/k`` for the other j in S and ``q_i = q_v = 1/(2k)``, where it is ``log(2) / k``.
-A bias lifts the points to R^{d+1}, so there ``d + 1 < 2k`` is needed.
+A bias lifts the points to R^{d+1}, so there ``d + 1 < 2k`` is needed.  Rounding is monotone: a token with at least the
+logit of another keeps it, so the bound holds for rounded logits too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ UNIFORM = 1e-12
 """Relative deviation from 1/k up to which a row counts as uniform, and by which the value is rounded down."""
 
 
-@lower("all-k-subsets")
+@lower("all-k-subsets", rounded=True)
 def all_k_subsets(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     r"""If every k-subset of the tokens is some context's uniform law, fewer than 2k dimensions lose.
 

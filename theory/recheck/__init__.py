@@ -65,5 +65,5 @@ KINDS: dict[str, Recheck] = {
 }
 """Every kind of certificate that proves a lower bound."""
 
-ROUNDED = {"unigram", "range", "precision", "rounded"}
+ROUNDED = {"unigram", "all-subsets", "range", "precision", "rounded"}
 """Kinds that hold for heads whose logits are rounded."""
