@@ -43,11 +43,12 @@ SHAVE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Floor:
-    """One block's certificate: rows, tokens, clip, ``G`` (D, D), ``s`` (tokens,), ``gamma``, and the tails by rank."""
+    """One block's certificate: rows, tokens, clip, which tokens were used, ``G``, ``s``, ``gamma``; tails by rank."""
 
     rows: np.ndarray
     tokens: np.ndarray
     clip: Any
+    used: np.ndarray
     G: np.ndarray
     s: np.ndarray
     gamma: float
@@ -55,9 +56,8 @@ class Floor:
 
     def certificate(self) -> dict[str, Any]:
         """Plain arrays for the re-check."""
-        return {
-            "rows": self.rows, "tokens": self.tokens, "clip": self.clip, "G": self.G, "s": self.s, "gamma": self.gamma,
-        }  # fmt: skip
+        names = ("rows", "tokens", "clip", "used", "G", "s", "gamma")
+        return {name: getattr(self, name) for name in names}
 
 
 def kappa(M: float) -> float:
@@ -98,24 +98,25 @@ def _floor(data: tuple[np.ndarray, ...], tokens: np.ndarray, clip: Any, W: np.nd
     r = a.sum(axis=1)
     mean = (r @ X) / max(r.sum(), np.finfo(float).tiny) if bias else np.zeros(X.shape[1])
     G = (X - mean).T @ (r[:, None] * (X - mean))
-    empty = Floor(rows, tokens, clip, G, np.zeros(len(tokens)), 0.0, np.zeros(X.shape[1] + 1))
+    none = np.zeros(len(tokens))
+    empty = Floor(rows, tokens, clip, none > 0, G, none, 0.0, np.zeros(X.shape[1] + 1))
     values, vectors = np.linalg.eigh(G)
     if not values[0] > X.shape[1] * 1e-13 * values[-1] or len(rows) <= X.shape[1] + 1:
         return empty
     Z = (X - mean) @ (vectors / np.sqrt(values))
     lifted = np.hstack([Z, np.ones((len(Z), 1))]) if bias else Z
-    s, gram = _tokens_and_coupling(lifted, a, bias)
+    used, s, gram = _tokens_and_coupling(lifted, a, bias)
     gamma = max(0.0, 1 - float(np.linalg.eigvalsh(gram)[::-1][lifted.shape[1]]) - SHAVE)
     if gamma == 0 or not s.sum() > 0:
         return empty
     centred = (W - s @ W / s.sum()) @ (vectors * np.sqrt(values))
     energies = np.linalg.eigvalsh(centred.T @ (s[:, None] * centred))[::-1]
     energies = np.maximum(energies - SHAVE * energies[0], 0.0)
-    return Floor(rows, tokens, clip, G, s, gamma, np.concatenate([np.cumsum(energies[::-1])[::-1], [0.0]]))
+    return Floor(rows, tokens, clip, used, G, s, gamma, np.concatenate([np.cumsum(energies[::-1])[::-1], [0.0]]))
 
 
-def _tokens_and_coupling(lifted: np.ndarray, a: np.ndarray, bias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """``s`` (V,), the least eigenvalue of each ``C_v^c`` in whitened features, and ``T T'`` (N, N).
+def _tokens_and_coupling(lifted: np.ndarray, a: np.ndarray, bias: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens used (V,); ``s`` (V,), least eigenvalue of each ``C_v^c`` in whitened features; ``T T'`` (N, N).
 
     ``a`` (N, V) includes the weights.  A token whose ``C_v`` is singular to rounding has to be left out of ``a``.
     """
@@ -133,4 +134,4 @@ def _tokens_and_coupling(lifted: np.ndarray, a: np.ndarray, bias: bool) -> tuple
         C = moments[v]
         inner = C[:-1, :-1] - np.outer(C[:-1, -1], C[-1, :-1]) / C[-1, -1] if bias else C
         s[v] = max(0.0, float(np.linalg.eigvalsh(inner)[0]) - SHAVE * values[-1])
-    return s, gram
+    return usable, s, gram

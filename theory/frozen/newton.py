@@ -15,7 +15,7 @@ from theory.frozen.heads import FrozenHead
 from theory.frozen.metrics import Metric
 from theory.frozen.problem import FrozenProblem
 
-DAMPINGS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+DAMPINGS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 LENGTHS = (1.0, 0.5)
 SHARE = 0.5
 """Least share of the promise ``(2t - t^2) * decrement`` that a step of length t must win."""

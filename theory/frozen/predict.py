@@ -1,8 +1,8 @@
 """The whole curve of loss against rank, predicted without training a head, between bounds.
 
-For each rank: a closed form (clustered Fisher weights), a point prediction (what is left to gain after Newton steps
-from the best truncation), a proved interval for heads of a stated curvature, a predicted interval, and the loss to
-expect on contexts not seen.
+For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, what is left
+to gain after Newton steps from the best truncation; a proved interval for heads of a stated curvature; a predicted one;
+and the loss to expect on contexts not seen.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from theory.frozen.problem import FrozenProblem
 from theory.frozen.sample import Estimate, cross_validated, extrapolated, optimism
 from theory.frozen.uppers import best_truncation
 
+ERRORS = 3.0
+"""Standard errors by which the held-out interval is widened."""
+
 
 @dataclass(frozen=True)
 class Effort:
     """How hard to work.
 
-    ``steps`` Newton steps of ``iterations`` passes; ``clusters`` of contexts for the closed form; ``curvature`` of the
-    class the lower bound speaks of (default: ``margin`` times that of the witness); ``folds`` of the splits (0: no
-    held-out prediction) and ``draws`` of random signs; ``floor``: whether to compute the lower bound at all.
+    ``steps`` Newton steps of ``iterations`` passes, and one more where the last had to be damped; ``clusters`` of
+    contexts for the closed form; ``curvature`` of the class the lower bound speaks of (default: ``margin`` times that
+    of the witness); ``folds`` of the splits (0: no held-out prediction) and ``draws`` of random signs; ``floor``:
+    whether to compute the lower bound at all.
     """
 
     steps: int = 2
@@ -66,18 +70,19 @@ class HeldOut:
 class FrozenPoint:
     """The prediction at one rank, nats per token, in sample unless said otherwise.
 
-    ``predicted``: the point prediction.  ``closed_form``: the clustered one, from moments alone.  ``lower``: proved for
-    heads of curvature at least ``curvature``.  ``upper``: proved, the gap of ``witness``.  ``low``, ``high``: the
-    predicted interval, a rule and not a theorem.  ``excess`` describes the witness, ``passes`` the work it took.
+    ``predicted``: the point prediction.  ``half_tail``: half the tail in the information metric, and ``clustered``:
+    the same, relaxed over clusters of contexts; both from moments alone.  ``lower``: proved for heads of curvature at
+    least ``curvature``.  ``upper``: proved, the gap of ``witness``.  ``low``: lower end of the predicted interval, a
+    rule and not a theorem; its upper end is ``upper``.  ``excess`` describes the witness, ``passes`` the work it took.
     """
 
     rank: int
     predicted: float
-    closed_form: float
+    half_tail: float
+    clustered: float
     lower: float
     upper: float
     low: float
-    high: float
     curvature: float
     witness: FrozenHead
     excess: Excess
@@ -114,14 +119,17 @@ def predict_curve(problem: FrozenProblem, ranks: Sequence[int], effort: Effort |
     for rank in ranks:
         problem.check_rank(rank)
     count = min(effort.clusters, problem.rows)
-    closed = clustered_tails(problem, clusters(problem, count, effort.seed))
+    relaxed, metric = clustered_tails(problem, clusters(problem, count, effort.seed)), information(problem)
     points: list[FrozenPoint] = []
     for rank in ranks:
-        points.append(_point(problem, rank, float(closed[rank]), effort, points[-1] if points else None))
+        closed = metric.tail(rank) / 2, float(relaxed[rank])
+        points.append(_point(problem, rank, closed, effort, points[-1] if points else None))
     return FrozenCurve(tuple(points))
 
 
-def _point(problem: FrozenProblem, rank: int, closed: float, effort: Effort, below: FrozenPoint | None) -> FrozenPoint:
+def _point(
+    problem: FrozenProblem, rank: int, closed: tuple[float, float], effort: Effort, below: FrozenPoint | None
+) -> FrozenPoint:
     """One rank, given the point below it."""
     path = descended(problem, rank, effort)
     found = excess(problem, path.head)
@@ -136,8 +144,8 @@ def _point(problem: FrozenProblem, rank: int, closed: float, effort: Effort, bel
     low = max(0.0, lower, predicted - (path.start - predicted) / 2)
     held_out = _held_out(problem, head, rank, predicted, effort) if effort.folds else None
     return FrozenPoint(
-        rank, predicted, closed, lower, upper, min(low, predicted), upper, curvature, head, found, held_out, path.passes
-    )  # fmt: skip
+        rank, predicted, *closed, lower, upper, min(low, predicted), curvature, head, found, held_out, path.passes
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,15 +162,18 @@ def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
     """The best truncation and ``effort.steps`` damped Newton steps from it."""
     metric = information(problem)
     head, start = best_truncation(problem, rank)
-    predicted, passes = start, 4
-    for _ in range(effort.steps):
+    predicted, passes, damping = start, 4, 0.0
+    for number in range(effort.steps + 1):
+        if number == effort.steps and damping == 0:
+            break
         step = newton_step(problem, head, metric, effort.iterations)
-        head, predicted, passes = step.head, step.predicted, passes + step.passes
+        head, predicted, damping, passes = step.head, step.predicted, step.damping, passes + step.passes
     return Path(head, start, predicted, passes)
 
 
 # The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below.
-# The interval runs from the one to the other, half as far again above, and two standard errors beyond.
+# The interval runs from the one to the other, half as far again above, and three standard errors beyond: rows with
+# heavy tails make the error of a mean uncertain itself.
 
 
 def _held_out(problem: FrozenProblem, head: FrozenHead, rank: int, inside: float, effort: Effort) -> HeldOut:
@@ -174,5 +185,5 @@ def _held_out(problem: FrozenProblem, head: FrozenHead, rank: int, inside: float
     point = extrapolated(inside, split, folds)
     bottom = min(inside + first.value, point.value)
     top = max(split.value, point.value)
-    low = max(0.0, bottom - 2 * np.hypot(split.error, first.error))
-    return HeldOut(point.value, float(low), top + (top - bottom) / 2 + 2 * split.error, split, first)
+    low = max(0.0, bottom - ERRORS * float(np.hypot(split.error, first.error)))
+    return HeldOut(point.value, low, top + (top - bottom) / 2 + ERRORS * split.error, split, first)

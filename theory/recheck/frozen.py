@@ -140,7 +140,7 @@ def _lower(certificate: Mapping[str, Any], features: Features, rank: int, curvat
         if len(np.unique(tokens)) != len(tokens):
             raise Mismatch("the certificate names a token twice")
         p = np.exp(log_softmax(X[rows] @ W.T + b, axis=1))[:, tokens]
-        a = _below(p, block["clip"]) * weights[rows, None]
+        a = _below(p, block["clip"]) * weights[rows, None] * np.asarray(block["used"], dtype=bool)
         total += _block(a, X[rows], W[tokens], block, (rank, features.b is not None))
     return curvature * total
 
@@ -173,7 +173,10 @@ def _block(a: np.ndarray, X: np.ndarray, W: np.ndarray, block: Mapping[str, Any]
         centred = Z - weight @ Z / weight.sum() if bias else Z
         if np.linalg.eigvalsh(centred.T @ (weight[:, None] * centred))[0] < least * (1 - 1e-6):
             raise Mismatch("a token's second moment is not above its share of the metric")
-    _check_coupling(np.hstack([Z, np.ones((len(Z), 1))]) if bias else Z, a[:, kept], gamma)
+    used = np.asarray(block["used"], dtype=bool)
+    if np.any(kept & ~used):
+        raise Mismatch("the certificate gives weight to a token that it does not use")
+    _check_coupling(np.hstack([Z, np.ones((len(Z), 1))]) if bias else Z, a[:, used], gamma)
     centred = W[kept] - s[kept] @ W[kept] / s[kept].sum()
     M = np.sqrt(s[kept])[:, None] * (centred @ (vectors * np.sqrt(values)))
     return gamma * float(np.sum(np.linalg.svd(M, compute_uv=False)[rank:] ** 2))
@@ -186,11 +189,10 @@ def _check_coupling(lifted: np.ndarray, a: np.ndarray, gamma: float) -> None:
     over the roots of their sums.  The gauge is the span of the roots times the features: there T is an isometry.
     """
     root = np.sqrt(a.sum(axis=1))
-    if np.any(root == 0):
-        raise Mismatch("a row of the block has no weight")
+    scale = np.where(root > 0, root, 1.0)
     gram = np.zeros((len(a), len(a)))
     for weight in a.T:
-        side = (np.sqrt(weight) / root)[:, None] * np.linalg.qr(np.sqrt(weight)[:, None] * lifted)[0]
+        side = (np.sqrt(weight) / scale)[:, None] * np.linalg.qr(np.sqrt(weight)[:, None] * lifted)[0]
         gram += side @ side.T
     off = null_space((root[:, None] * lifted).T)
     worst = np.linalg.eigvalsh(off.T @ gram @ off)[-1]
