@@ -23,7 +23,9 @@ def draw(folder: Path, stem: Path) -> list[Path]:
     with house_style():
         figure, axis = plt.subplots(figsize=(COLUMN * 1.15, 2.7), layout="constrained")
         for order, own in curves.groupby("order"):
-            _curve(axis, int(str(order)), own[own["dim"] > 0])
+            shown = own[own["dim"] > 0]
+            if len(shown) > 1:  # a single context has rank one, and no curve
+                _curve(axis, int(str(order)), shown)
         axis.plot([], [], color="black", lw=0.8, ls=(0, (2, 1.5)), label="Zipf null: all contexts one-hot")
         axis.axhline(0.5, color="#cccccc", lw=0.6, zorder=0)
         axis.set_xscale("log")
@@ -38,6 +40,8 @@ def draw(folder: Path, stem: Path) -> list[Path]:
 
 
 def _curve(axis: Any, order: int, own: Any) -> None:
+    from matplotlib.colors import to_rgb
+
     colour = ORDERS[order]
     label = f"n = {order}, {own['one_hot'].iloc[0]:.0%} of contexts one-hot"
     if own["exact"].all():
@@ -46,4 +50,5 @@ def _curve(axis: Any, order: int, own: Any) -> None:
         axis.fill_between(own["dim"], own["lower"], own["upper"], color=colour, alpha=0.3, lw=0, zorder=2)
         axis.plot(own["dim"], own["upper"], color=colour, lw=1.1, label=f"{label} (bounds)", zorder=3)
         axis.plot(own["dim"], own["lower"], color=colour, lw=0.7, zorder=3)
-    axis.plot(own["dim"], own["zipf"], color=colour, lw=0.8, ls=(0, (2, 1.5)), zorder=4)
+    shade = [0.55 * channel for channel in to_rgb(colour)]
+    axis.plot(own["dim"], own["zipf"], color=shade, lw=0.7, ls=(0, (2, 1.5)), zorder=4)
