@@ -14,8 +14,8 @@ from synth import ContextualDistribution, logspace
 from synth._array import Array, like, namespace
 from theory.formats import float_format
 
-CHUNK_ENTRIES = 2**20
-"""Logits formed at once when a head is evaluated (8 MiB in float64)."""
+CHUNK_ENTRIES = 2**16
+"""Logits formed at once when a head is evaluated: half a MiB in float64, which stays in the cache."""
 
 
 @dataclass(frozen=True)

@@ -41,26 +41,54 @@ class Anchor(Enum):
     NONE = "none: the log-probabilities themselves are truncated"
 
 
-def gauge_truncation(distribution: ContextualDistribution, dim: int, bias: bool) -> tuple[Head, Array]:
-    """Truncated SVD of ``D_pi^{1/2} L J`` and all its singular values; a bias first takes the mean over contexts.
+def gauge_truncation(distribution: ContextualDistribution, dim: int, bias: bool) -> Head:
+    """Truncated SVD of ``D_pi^{1/2} L J``; a bias first takes the mean over contexts.
 
-    Needs every probability positive.  Cost: one dense SVD for all dimensions, O(C V min(C, V)).
+    Needs every probability positive.  Cost: one eigendecomposition for all dimensions, O(C V min(C, V)).
     """
-    U, sigma, Vt, mean = _gauge_svd(distribution, bias)
-    root = namespace(U).sqrt(distribution.weights)[:, None]
-    kept = min(dim, int(sigma.shape[0]))
-    H, W = U[:, :kept] / root, Vt[:kept, :].T * sigma[None, :kept]
-    return _assemble(H, W, mean if bias else None, dim), sigma
+    M, basis = _gauge_basis(distribution, bias)
+    root = namespace(M).sqrt(distribution.weights)[:, None]
+    U = leading_frame(M, basis, dim)
+    mean = distribution.weights @ distribution.centred_logits
+    return _assemble(U / root, M.T @ U, mean if bias else None, dim)
 
 
 @remembered
-def _gauge_svd(distribution: ContextualDistribution, bias: bool) -> tuple[Array, Array, Array, Array]:
-    """``U``, ``sigma``, ``V'`` of ``D_pi^{1/2} L J`` (with a bias, of ``D_pi^{1/2} Q L J``), and the mean row."""
+def gauge_values(distribution: ContextualDistribution, bias: bool) -> Array:
+    """Singular values of ``D_pi^{1/2} L J`` (with a bias, of ``D_pi^{1/2} Q L J``), decreasing.
+
+    Cost: one dense SVD.
+    """
+    return namespace(distribution.weights).linalg.svdvals(_gauge_matrix(distribution, bias))
+
+
+@remembered
+def _gauge_basis(distribution: ContextualDistribution, bias: bool) -> tuple[Array, Array]:
+    """The matrix and its ``short_basis``."""
+    M = _gauge_matrix(distribution, bias)
+    return M, short_basis(M)
+
+
+def _gauge_matrix(distribution: ContextualDistribution, bias: bool) -> Array:
     L, weights = distribution.centred_logits, distribution.weights
-    xp = namespace(L)
-    M = centre_contexts(L, weights) if bias else L
-    U, sigma, Vt = xp.linalg.svd(xp.sqrt(weights)[:, None] * M, full_matrices=False)
-    return U, sigma, Vt, weights @ L
+    return namespace(L).sqrt(weights)[:, None] * (centre_contexts(L, weights) if bias else L)
+
+
+def short_basis(M: Array) -> Array:
+    """Singular vectors of ``M`` (C, V) on its shorter side, by the eigenvectors of its Gram matrix, leading first.
+
+    A direction is found to within ``eps sigma_1^2 / sigma^2``: the energy that a truncation misplaces is of order
+    ``eps sigma_1^2``, whatever the direction.
+    """
+    xp = namespace(M)
+    gram = M @ M.T if M.shape[0] <= M.shape[1] else M.T @ M
+    return xp.flip(xp.linalg.eigh(gram)[1], axis=1)
+
+
+def leading_frame(M: Array, basis: Array, dim: int) -> Array:
+    """Orthonormal columns (C, min(dim, C, V)) that span the leading left singular vectors, from ``short_basis``."""
+    leading = basis[:, : min(dim, *M.shape)]
+    return leading if M.shape[0] <= M.shape[1] else namespace(M).linalg.qr(M @ leading)[0]
 
 
 def unigram_truncation(
@@ -71,8 +99,8 @@ def unigram_truncation(
     ``share = 0`` needs every probability of a seen token positive.  Without a bias an anchor costs one of the
     dimensions.  The default is the mean with a bias, none without; a dimension of 0 keeps the unigram law as its bias,
     and a table with tokens never seen is always anchored (their logits need a common direction).
-    Cost: one dense SVD for all dimensions, or for large sparse tables O(d) products with the nonzeros for each.
-    Deterministic.
+    Cost: one eigendecomposition for all dimensions, or for large sparse tables O(d) products with the nonzeros for
+    each.  Deterministic.
     """
     if not 0 <= share < 1:
         raise ValueError(f"share must lie in [0, 1), found {share}")
@@ -125,15 +153,15 @@ def _dense_factors(
     distribution: ContextualDistribution, dim: int, share: float, anchor: Anchor
 ) -> tuple[Array, Array, Array]:
     """``H``, ``W`` and the anchor's shift ``a``: ``H W'`` truncates ``S + 1a'`` at rank ``dim`` in the metric."""
-    U, centred, shift = _unigram_svd(distribution, share, anchor)
-    root = namespace(U).sqrt(distribution.weights)[:, None]
-    U = U[:, : min(dim, int(U.shape[1]))]
+    centred, basis, shift = _unigram_basis(distribution, share, anchor)
+    root = namespace(centred).sqrt(distribution.weights)[:, None]
+    U = leading_frame(to_metric(centred, distribution.weights, distribution.marginal), basis, dim)
     return U / root, centred.T @ (root * U), shift  # W = Z' D_pi H: H is orthonormal under pi
 
 
 @remembered
-def _unigram_svd(distribution: ContextualDistribution, share: float, anchor: Anchor) -> tuple[Array, Array, Array]:
-    """Left singular vectors of ``Z = S + 1a'`` in the metric, ``Z`` less its means under ``p_bar``, and ``a``."""
+def _unigram_basis(distribution: ContextualDistribution, share: float, anchor: Anchor) -> tuple[Array, Array, Array]:
+    """``Z = S + 1a'`` less its means under ``p_bar``, its ``short_basis`` in the metric, and ``a``."""
     log_p, base, weights = distribution.log_p, distribution.marginal, distribution.weights
     xp = namespace(log_p)
     seen = base > 0
@@ -146,8 +174,8 @@ def _unigram_svd(distribution: ContextualDistribution, share: float, anchor: Anc
         raise ValueError("share = 0 needs every probability positive; pass a share > 0 to smooth the zeros")
     shift = {Anchor.MEAN: -(weights @ S), Anchor.MARGINAL: xp.zeros_like(base), Anchor.NONE: log_base}[anchor]
     Z = S + shift[None, :]
-    U = xp.linalg.svd(to_metric(Z, weights, base), full_matrices=False)[0]
-    return U, Z - token_mean(Z, base)[:, None], shift
+    centred = Z - token_mean(Z, base)[:, None]
+    return centred, short_basis(to_metric(centred, weights, base)), shift
 
 
 @remembered

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from experiments.heads.metric import Metric, Problem, metrics_of
+from experiments.heads.metric import Metric, Problem, Refined, metrics_of
 from experiments.heads.objective import Evaluation, Objective
 from synth._array import Array
 
@@ -30,10 +30,15 @@ class Plan:
     decrement: float
     evaluations: float
     enough: float = -math.inf
-    blocks: bool = True
+    refined: Refined | None = None
     warm_up: int = 20
     refresh: int = 30
-    history: int = 20
+    history: int = 10
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that serves after the warm-up."""
+        return "averaged" if self.refined is None else self.refined.name
 
 
 @dataclass
@@ -106,27 +111,28 @@ class _Schedule:
 
     def metric(self, trace: Trace) -> Metric:
         """The metric for the next step."""
-        if self.metrics.blocks is None or not self.plan.blocks or trace.iterations < self.plan.warm_up:
+        refined = self.plan.refined
+        if refined is None or trace.iterations < self.plan.warm_up:
             return self.metrics.averaged(self.objective, trace.x, trace.at)
         if self.blocks is None or trace.iterations >= self.built + self.plan.refresh:
-            self.blocks, self.built = self.metrics.blocks(self.objective, trace.x, trace.at), trace.iterations
+            self.blocks, self.built = refined(self.objective, trace.x, trace.at), trace.iterations
         return self.blocks
 
 
 def _two_loop(objective: Objective | Problem, gradient: Array, pairs: deque[_Pair], metric: Metric) -> Array:
     """``H gradient`` for the quasi-Newton inverse Hessian H."""
-    q, alphas = gradient, []
+    q, alphas = objective.xp.asarray(gradient, copy=True), []
     for pair in reversed(pairs):
         alpha = pair.inverse * objective.dot(pair.s, q)
         alphas.append(alpha)
-        q = q - alpha * pair.y
+        q -= alpha * pair.y
     z = metric.solve(q)
     if pairs:
         last = pairs[-1]
         gamma = 1.0 / (last.inverse * objective.dot(last.y, metric.solve(last.y)))
-        z = min(max(gamma, 0.1), 10.0) * z
+        z *= min(max(gamma, 0.1), 10.0)
     for pair, alpha in zip(pairs, reversed(alphas), strict=True):
-        z = z + (alpha - pair.inverse * objective.dot(pair.y, z)) * pair.s
+        z += (alpha - pair.inverse * objective.dot(pair.y, z)) * pair.s
     return z
 
 

@@ -11,7 +11,6 @@ from experiments.heads import starts
 from experiments.heads.descent import Options, Watch, certified_descent, diverges, homotopy, plan_within, trend
 from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.lbfgs import Trace
-from experiments.heads.metric import AveragedMetric, BlockMetric
 from experiments.heads.objective import Objective
 from synth import ContextualDistribution
 from synth._array import Array
@@ -192,7 +191,7 @@ class Search:
             seconds=0.0,
             trend=trend(course),
             start=name,
-            metric=BlockMetric.name if plan_within(objective, options, 0, 0, 0).blocks else AveragedMetric.name,
+            metric=plan_within(objective, options, 0, 0, 0).metric,
         )
 
 

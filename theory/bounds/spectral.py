@@ -14,7 +14,7 @@ from theory import spectrum
 from theory.bound import Claim, require_positive, upper
 from theory.head import Head, HeadSpec
 from theory.remember import remembered
-from theory.truncation import Anchor, gauge_truncation, unigram_truncation
+from theory.truncation import Anchor, gauge_truncation, gauge_values, unigram_truncation
 
 SHARES_POSITIVE = (0.0, 0.05)
 SHARES_WITH_ZEROS = (0.8, 0.4, 0.1)
@@ -33,7 +33,7 @@ def plug_in_svd(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     Tight when: $d \ge \mathrm{rank}(LJ)$, or the laws are all close to uniform.
     Assumes: nothing more.
     Units: nats per token.
-    Cost: one dense SVD for all dimensions, and one evaluation.
+    Cost: one eigendecomposition for all dimensions, and one evaluation.
     Fails as: not applicable with zeros in P.
     Reference: Eckart and Young (1936).
 
@@ -44,7 +44,7 @@ def plug_in_svd(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     [False, True]
     """
     require_positive(distribution, "truncated log-probabilities")
-    head, _ = gauge_truncation(distribution, spec.dim, spec.bias)
+    head = gauge_truncation(distribution, spec.dim, spec.bias)
     return Claim(head.gap(distribution), head)
 
 
@@ -59,7 +59,7 @@ def plug_in_unigram(distribution: ContextualDistribution, spec: HeadSpec) -> Cla
     Tight when: to second order for laws near one base law (bound "near-unigram"); $\lambda = 0$ and d the rank.
     Assumes: nothing.
     Units: nats per token.
-    Cost: for each candidate one SVD for all dimensions (when sparse, Lanczos on the nonzeros) and one evaluation.
+    Cost: for each candidate an eigendecomposition for all dimensions (sparse: Lanczos on the nonzeros), an evaluation.
     Fails as: never.
     Reference: Greenacre (1984), correspondence analysis, for the metric.
 
@@ -112,7 +112,7 @@ def smoothness(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     True
     """
     require_positive(distribution, "centred log-probabilities")
-    head, sigma = gauge_truncation(distribution, spec.dim, spec.bias)
+    head, sigma = gauge_truncation(distribution, spec.dim, spec.bias), gauge_values(distribution, spec.bias)
     return Claim(spectrum.tail_energy(sigma, spec.dim) / 4, head, {"dominates": True})
 
 
@@ -140,5 +140,5 @@ def first_order(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     True
     """
     require_positive(distribution, "centred log-probabilities")
-    head, sigma = gauge_truncation(distribution, spec.dim, spec.bias)
+    head, sigma = gauge_truncation(distribution, spec.dim, spec.bias), gauge_values(distribution, spec.bias)
     return Claim(math.sqrt(2 * spectrum.tail_energy(sigma, spec.dim)), head, {"dominates": True})

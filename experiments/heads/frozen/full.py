@@ -190,5 +190,5 @@ class FullMetric:
         return gradient / self.diagonal
 
 
-FULL_METRICS = Metrics(FullMetric, None, lambda _: 0)
+FULL_METRICS = Metrics(FullMetric)
 """What serves a ``FullObjective``; exact token blocks would take V e^2 numbers and are not worth their building."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.heads.metric import AVERAGED_SHARE, Metrics, pairs, pairwise, regular
+from experiments.heads.blocks import AVERAGED_SHARE, pairs, pairwise
+from experiments.heads.metric import Metrics, regular
 from experiments.heads.objective import Evaluation
 from synth._array import Array, device
 
@@ -119,5 +120,5 @@ def token_blocks(objective: FrozenObjective, x: Array) -> Array:
     return xp.reshape(xp.take(total, half[2], axis=1), (objective.vocab, columns, columns))
 
 
-FROZEN_METRICS = Metrics(FrozenAveraged, FrozenBlocks, FrozenBlocks.bytes_needed)
+FROZEN_METRICS = Metrics(FrozenAveraged, (FrozenBlocks,))
 """What serves a ``FrozenObjective``."""

@@ -150,7 +150,6 @@ def _unigram(problem: FrozenProblem) -> FrozenFit:
 def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective, start: str, x: Array) -> FrozenFit:
     """From one starting point to a certified minimum or as far as it goes."""
     trace, excess, course = certified_descent(objective, x, problem.options, None)
-    blocks = plan_within(objective, problem.options, 0, 0, 0).blocks
     fit = FrozenFit(
         rank=objective.dim,
         A=x,
@@ -166,7 +165,7 @@ def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective,
         seconds=0.0,
         trend=trend(course),
         start=start,
-        metric="blocks" if blocks else "averaged",
+        metric=plan_within(objective, problem.options, 0, 0, 0).metric,
     )
     fit = _measured(problem, problem.leave(objective.factors(trace.x)), fit)
     return _judged(problem, fit, diverges(objective, trace.x), trace.stalled)
