@@ -28,7 +28,7 @@
 
 typedef REAL real;
 
-#define AHEAD (32 / (int)sizeof(real))  // loads in flight for each thread
+#define AHEAD (64 / (int)sizeof(real))  // loads in flight for each thread
 
 // The sum, or the largest, of one number from each thread; every thread gets it.  scratch: a double for each warp.
 __device__ double over_block(double mine, bool largest, double* scratch)
