@@ -29,8 +29,9 @@ class Fit:
     ``gap`` is always a valid upper bound on the floor g(d).  ``certified_excess`` bounds, to leading order, the
     distance to the *nearest* minimum (``nan`` where no certificate was reached); because a floor is never negative it
     is at most ``gap``.  ``decrement`` is the stopping quantity of the last descent, ``trend`` the fall of the gap over
-    the last tenth of the evaluations, ``spread`` the difference between the worst and the best of ``starts`` starting
-    points, ``start`` and ``metric`` say which starting point won and which metric served it.
+    the last tenth of the evaluations.  ``spread`` is the difference between the worst and the best of those of the
+    ``starts`` starting points that were followed to the end; ``start`` and ``metric`` say which starting point won and
+    which metric served it.
     """
 
     spec: HeadSpec

@@ -19,6 +19,9 @@ from theory import Head, HeadSpec
 RACE = 0.15
 """Share of the evaluations that each contender gets where P has zeros, before the leader takes the rest."""
 
+HEAT, FINALISTS = 80, 0.125
+"""Evaluations that each of many random starts gets where P is positive, and the share of them that goes on."""
+
 PROBE, SHORTEST_PROBE = 0.08, 5
 """Share of an incumbent's evaluations that a challenger gets before it must be ahead, and the least of them."""
 
@@ -34,7 +37,8 @@ def fit(
 
     The lowest of the closed forms (``experiments.heads.starts``) is descended from first.  ``start`` gives heads of
     dimension at most ``spec.dim``, grown to it: the lowest is descended from too where it starts below the outcome, or
-    where P has zeros.  ``options.random_starts`` random ones follow, and the best result is kept.
+    where P has zeros.  ``options.random_starts`` random ones follow (many of them in a tournament), and the best result
+    is kept.
     Limits of ``spec`` are not imposed: ask ``fit.head.belongs_to(spec, distribution)``.
     Arrays keep library, device and dtype; ``gap`` is evaluated in float64.  Raises ``ValueError`` for bad input.
     """
@@ -101,7 +105,7 @@ class Search:
             best,
             evaluations=sum(result.evaluations for result in results),
             seconds=time.perf_counter() - began,
-            starts=len(results),
+            starts=sum(result.starts for result in results),
             spread=max(result.gap for result in results) - best.gap,
         )
 
@@ -115,8 +119,30 @@ class Search:
         first = yield from self.descents(heads) if self.distribution.is_positive else self.race(heads)
         if first.gap <= self.options.tolerance:  # no floor is below zero: nothing is left to find
             return
+        yield from self.tournament() if self.distribution.is_positive else self.further()
+
+    def further(self) -> Iterator[Fit]:
+        """Every random start to its end."""
         for number in range(self.options.random_starts):
             yield self.random_run(number, self.options.max_evaluations)
+
+    def tournament(self) -> Iterator[Fit]:
+        """Random starts: ``HEAT`` evaluations for each, and the lowest ``FINALISTS`` of them go on to the end.
+
+        Where a descent ends up shows early, and most of a peaky law's minima are poor.  The first finalist's account
+        carries what the eliminated took.
+        """
+        count = self.options.random_starts
+        finalists = max(2, math.ceil(FINALISTS * count))
+        if count <= finalists or self.options.max_evaluations <= HEAT:
+            yield from self.further()
+            return
+        heats = sorted((self.random_run(number, HEAT) for number in range(count)), key=lambda result: result.gap)
+        spent, beaten = sum(heat.evaluations for heat in heats[finalists:]), count - finalists
+        for heat in heats[:finalists]:
+            final = self.run(heat.start, self.objective().pack(heat.head), False)
+            yield replace(final, evaluations=final.evaluations + heat.evaluations + spent, starts=1 + beaten)
+            spent, beaten = 0.0, 0
 
     def descents(self, heads: Sequence[Head]) -> Generator[Fit, None, Fit]:
         """From the lowest closed form, and from the lowest grown head where that starts below the outcome."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from experiments.heads import FitStatus, Objective, Options, fit, ladder
+from experiments.heads.solver import HEAT
 from experiments.heads.starts import random_start
 from synth import ContextualDistribution, families, moves, strategies
 from synth._array import like, to_numpy
@@ -181,6 +182,18 @@ def test_a_start_can_only_be_improved_on():
     assert short.status is FitStatus.LIMIT
     assert np.isnan(short.certified_excess)
     assert fit(SMALL, HeadSpec(4, bias=True), options, start=short.head).gap <= short.gap + identity()
+
+
+def test_a_tournament_of_random_starts_lowers_a_peaky_law_and_counts_them_all():
+    peaky = families.low_rank(60, 40, 39, spectrum=np.arange(1, 40) ** -0.8, scale=15.0, seed=4)
+    spec, budget = HeadSpec(3), 150
+    alone = fit(peaky, spec, Options(max_evaluations=budget))
+    many = fit(peaky, spec, Options(max_evaluations=budget, random_starts=24))
+    assert many.starts == 25
+    assert many.gap < alone.gap
+    assert many.start.startswith("random")
+    assert alone.evaluations + 24 * HEAT <= many.evaluations <= alone.evaluations + 24 * (HEAT + 5) + 3 * (budget + 5)
+    assert 0 < many.spread < 1
 
 
 def test_random_starts_report_their_spread():
