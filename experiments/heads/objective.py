@@ -206,16 +206,20 @@ class Objective:
     def softmax_chunks(self, x: Array) -> Iterator[tuple[int, int, Array]]:
         """``(start, stop, Q)`` for each chunk of contexts; Q must not be written to.  Cost: one product for a pass.
 
-        A dense target, which holds a C x V table anyway, remembers the chunks of the last x asked for.
+        A dense target, which holds a C x V table anyway, remembers the chunks of the last x asked for.  A sparse one
+        writes each over the one before.
         """
         if self._memo is not None and self._memo[0] is x:
             yield from self._memo[1]
             return
         H, Wt = self.split(x)
-        Ht, chunks = self.lift(H), []
+        Ht, chunks, room = self.lift(H), [], None
         for start, stop in self.ranges():
-            chunk = start, stop, self.kernel.softmax(Ht[start:stop, :] @ Wt.T)
-            if not self.distribution.is_sparse:
+            A = self.kernel.product(Ht[start:stop, :], Wt.T, room)
+            chunk = start, stop, self.kernel.softmax(A)
+            if self.distribution.is_sparse:
+                room = A
+            else:
                 chunks.append(chunk)
             yield chunk
         self.work += 1

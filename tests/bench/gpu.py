@@ -40,7 +40,7 @@ class Sizes:
     chunk: int = 4_000  # rows of logits in the measurement of the kernel
     square: int = 8_192  # side of the products that set the ceiling
     copied: int = 2**28  # float32 numbers copied
-    share: int = 50  # the CPU is timed on this fraction of the contexts
+    share: int = 10  # the CPU is timed on this fraction of the contexts
 
 
 Line = tuple[str, str, str]
