@@ -45,7 +45,8 @@ class FullObjective:
         one = self.xp.ones((white.Z.shape[0], int(bias)), dtype=white.Z.dtype, device=device(white.Z))
         self.Zt = self.xp.concat([white.Z, one], axis=1)
         self.stiffness = self.xp.concat([white.stiffness, self.xp.zeros_like(one[0, :])])
-        self.step = kernel_for(self.pi).rows(self.vocab, chunk_entries)
+        self.kernel = kernel_for(self.pi)
+        self.step = self.kernel.rows(self.vocab, chunk_entries)
         self.work = 0.0
         self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
 
@@ -68,6 +69,11 @@ class FullObjective:
     def entropy(self) -> float:
         """H(P) in nats."""
         return self.distribution.entropy
+
+    @cached_property
+    def constants(self) -> Array:
+        """``H(p_n)`` of each row (N,), nats, as the kernel wants it."""
+        return self.kernel.constants(self.distribution.table)
 
     def rounding(self, gap: float) -> float:
         """What a difference of two gaps near ``gap`` may owe to rounding, nats."""
@@ -106,12 +112,10 @@ class FullObjective:
 
     # ------------------------------------------------------------------ value, gradient, curvature
 
-    def _chunks(self, Wt: Array) -> Iterator[tuple[int, int, Array, Array]]:
-        """``(start, stop, A, top)`` for each chunk of rows: logits, and their maxima (rows, 1)."""
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Start and stop of each chunk of rows."""
         for start in range(0, self.Zt.shape[0], self.step):
-            stop = min(start + self.step, self.Zt.shape[0])
-            A = self.Zt[start:stop, :] @ Wt.T
-            yield start, stop, A, self.xp.max(A, axis=1, keepdims=True)
+            yield start, min(start + self.step, self.Zt.shape[0])
 
     def penalty(self, x: Array) -> float:
         """``ridge/2`` times the squared norm of the head on the features as they came."""
@@ -120,59 +124,53 @@ class FullObjective:
 
     def value(self, x: Array) -> float:
         """The gap (ridge included) at x.  Cost: one product."""
-        xp, total = self.xp, 0.0
-        for start, stop, A, top in self._chunks(self.matrix(x)):
-            log_total = xp.log(xp.sum(xp.exp(A - top), axis=1)) + top[:, 0]
-            total += float(self.pi[start:stop] @ (log_total - self.distribution.table.inner(A, start, stop)))
+        Wt, total, room = self.matrix(x), 0.0, None
+        for start, stop in self._ranges():
+            room = A = self.kernel.product(self.Zt[start:stop, :], Wt.T, room)
+            costs = self.kernel.costs(A, self.distribution.table, start, stop, self.constants)
+            total += float(self.xp.astype(self.pi[start:stop], costs.dtype) @ costs)
         self.work += 1
-        return total - self.entropy + self.penalty(x)
+        return total + self.penalty(x)
 
     def evaluate(self, x: Array) -> Evaluation:
         """Gap, gradient and the head's unigram law at x.  Cost: two products."""
         xp, table, Wt = self.xp, self.distribution.table, self.matrix(x)
         total, gradient, excess = 0.0, self.ridge * Wt * self.stiffness[None, :], xp.zeros_like(self.base)
-        for start, stop, A, top in self._chunks(Wt):
-            inner = table.inner(A, start, stop)
-            Q = xp.exp(A - top)
-            sums = xp.sum(Q, axis=1, keepdims=True)
-            Q /= sums
-            weights = self.pi[start:stop]
-            total += float(weights @ (xp.log(sums[:, 0]) + top[:, 0] - inner))
-            G = table.residual(Q, start, stop)  # Q - P
-            G *= weights[:, None]
-            gradient += G.T @ self.Zt[start:stop, :]
-            excess += xp.sum(G, axis=0)
+        room = None
+        for start, stop in self._ranges():
+            Z, weights = self.Zt[start:stop, :], self.pi[start:stop]
+            room = A = self.kernel.product(Z, Wt.T, room)
+            costs, R = self.kernel.residual(A, table, start, stop, self.constants)  # R = Q - P
+            total += float(xp.astype(weights, costs.dtype) @ costs)
+            gradient += R.T @ (weights[:, None] * Z)
+            excess += R.T @ weights
         self.work += 2
         unigram = xp.clip(self.distribution.marginal + excess, 0.0, None)
-        return Evaluation(total - self.entropy + self.penalty(x), xp.reshape(gradient, (-1,)), unigram)
+        return Evaluation(total + self.penalty(x), xp.reshape(gradient, (-1,)), unigram)
 
     def _softmax_chunks(self, x: Array) -> Iterator[tuple[int, int, Array]]:
         """``(start, stop, Q)`` for each chunk; a dense target's are remembered for the last x asked for."""
         if self._memo is not None and self._memo[0] is x:
             yield from self._memo[1]
             return
-        xp, chunks = self.xp, []
-        for start, stop, A, top in self._chunks(self.matrix(x)):
-            Q = xp.exp(A - top)
-            Q /= xp.sum(Q, axis=1, keepdims=True)
+        Wt, chunks = self.matrix(x), []
+        for start, stop in self._ranges():
+            chunk = start, stop, self.kernel.softmax(self.Zt[start:stop, :] @ Wt.T)
             if not self.distribution.is_sparse:
-                chunks.append((start, stop, Q))
-            yield start, stop, Q
+                chunks.append(chunk)
+            yield chunk
         self.work += 1
         self._memo = (x, chunks) if chunks else None
 
     def hessian_product(self, x: Array, direction: Array) -> Array:
         """Hessian at x times ``direction`` (n,).  Cost: two or three products."""
-        xp, dWt = self.xp, self.matrix(direction)
+        dWt = self.matrix(direction)
         out = self.ridge * dWt * self.stiffness[None, :]
         for start, stop, Q in self._softmax_chunks(x):
-            D = self.Zt[start:stop, :] @ dWt.T  # dA
-            D -= xp.sum(Q * D, axis=1, keepdims=True)
-            D *= Q
-            D *= self.pi[start:stop][:, None]
-            out += D.T @ self.Zt[start:stop, :]
+            D = self.kernel.tangent(Q, self.Zt[start:stop, :] @ dWt.T)  # without its factor pi
+            out += D.T @ (self.pi[start:stop][:, None] * self.Zt[start:stop, :])
         self.work += 2
-        return xp.reshape(out, (-1,))
+        return self.xp.reshape(out, (-1,))
 
 
 class FullMetric:
