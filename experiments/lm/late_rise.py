@@ -48,14 +48,15 @@ def judge(table: pd.DataFrame, name: str, rule: Rule) -> pd.DataFrame:
 
     Beside the run's columns: ``best_step``, ``best_value`` and ``final_value`` of single checkpoints after ``start``
     (as published, not corrected for anything), the fields of ``Saturation``, and ``fdr``, the Benjamini-Hochberg
-    adjusted ``p_scatter`` over the runs judged.  Checkpoints without a standard error are judged without item noise.
+    adjusted ``p_scatter`` over the runs judged.  Runs of one width stand side by side.  Runs with a checkpoint that
+    lacks its standard error are judged without item noise.
     """
     import pandas as pd
 
     metric(table, name)
     main = table[(table["series"] == "main") & table[name].notna()]
     rows = [_judge(run, name, rule) for _, run in main.groupby(RUN, sort=False)]
-    judged = pd.DataFrame(rows)
+    judged = pd.DataFrame(rows).sort_values(["width", "shots", "version", "layers", "model"], ignore_index=True)
     judged["fdr"] = _false_discovery(judged["p_scatter"].to_numpy())
     return judged
 
