@@ -34,7 +34,9 @@ class FalsifyConfig:
     seed: int = 0
     """of the draws"""
     limits: bool = False
-    """try classes of heads with limits too (max_underestimate, logit_range)"""
+    """try classes of heads with limits too (max_underestimate, logit_range, norm)"""
+    formats: bool = False
+    """try classes of heads whose logits are rounded (float_format)"""
     out: Path = Path("runs/counterexample.json")
     """where a counterexample is written"""
 
@@ -45,7 +47,8 @@ def run(config: FalsifyConfig) -> int:
     Raises ``ValueError`` when the function cannot be found or misbehaves.
     """
     function, side = _resolve(config.target, config.side)
-    options = Options(config.target, config.limits, _Line().show if sys.stderr.isatty() else None)
+    watch = _Line().show if sys.stderr.isatty() else None
+    options = Options(config.target, config.limits, config.formats, watch)
     outcome = falsify(function, side, config.seconds, config.seed, options=options)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)

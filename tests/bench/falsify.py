@@ -24,6 +24,9 @@ LIMIT = 60.0
 TURN = 20.0
 """Seconds of one turn of a bound of the catalogue."""
 
+OPTIONS = (Options(), Options(limits=True), Options(limits=True, formats=True))
+"""Classes of heads that the turns go through."""
+
 SEEDS = 3
 """Hunts of each wrong bound; the slowest is reported."""
 
@@ -77,7 +80,7 @@ def ours(seconds: float) -> Iterator[str]:
             break
         tally = tallies[entry.name, side]
         try:
-            outcome = falsify(entry, side, min(TURN, left), seed=turn, options=Options(limits=turn % 2 == 1))
+            outcome = falsify(entry, side, min(TURN, left), seed=turn, options=OPTIONS[turn % len(OPTIONS)])
         except ValueError as why:  # a bound that fails on some table is reported like one that is false
             tally.broken = str(why)
             continue

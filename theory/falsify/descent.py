@@ -30,7 +30,7 @@ SHARE = 0.2
 PENALTY, MARGIN = 30.0, 0.98
 """Weight of the squared excess over a limit, and the share of the limit from which it is counted."""
 
-SHRUNK = np.linspace(1.0, 0.0, 21)
+SHRUNK = np.append(np.geomspace(1.0, 1e-3, 30), 0.0)
 """Multiples of the last iterate tried as members of a limited class, largest first."""
 
 
@@ -42,7 +42,10 @@ class Effort:
     iterations: int
 
 
-QUICK, THOROUGH = Effort(1, 60), Effort(6, 400)
+QUICK, THOROUGH = Effort(1, 60), Effort(4, 400)
+
+KEPT = 40
+"""Iterates of a path that are looked at again."""
 
 
 def best_head(problem: Problem, effort: Effort, warm: Head | None = None) -> tuple[Head | None, float]:
@@ -72,9 +75,12 @@ def table_gradient(problem: Problem, head: Head) -> np.ndarray:
 
 
 def _candidates(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[Head]:
-    """Ends of the descents; for a limited class the last member of each path, and of each end shrunk."""
+    """Ends of the descents; for a limited class the last member of each path, and of each end shrunk.
+
+    Where logits are rounded every member counts, because rounding has no trend.
+    """
     if problem.spec.rank == 0:
-        head = Head(np.zeros((problem.shape[0], 0)), np.zeros((problem.shape[1], 0)))
+        head = _unpack(problem, np.zeros(0))
         yield from [head] if head.belongs_to(problem.spec, problem.distribution) else []
         return
     for x in _starts(problem, effort, warm):
@@ -82,10 +88,10 @@ def _candidates(problem: Problem, effort: Effort, warm: Head | None) -> Iterator
         if problem.spec.is_unbounded:
             yield _unpack(problem, path[-1])
             continue
-        last = _unpack(problem, path[-1])
-        shrunk = (Head(factor * last.H, last.W, None if last.b is None else factor * last.b) for factor in SHRUNK)
-        for heads in ((_unpack(problem, point) for point in reversed(path)), shrunk):
-            yield from islice((head for head in heads if head.belongs_to(problem.spec, problem.distribution)), 1)
+        for points in (reversed(path), (_scaled(problem, path[-1], factor) for factor in SHRUNK)):
+            heads = (_unpack(problem, point) for point in points)
+            members = (head for head in heads if head.belongs_to(problem.spec, problem.distribution))
+            yield from members if problem.spec.float_format is not None else islice(members, 1)
 
 
 def _starts(problem: Problem, effort: Effort, warm: Head | None) -> Iterator[np.ndarray]:
@@ -104,18 +110,19 @@ def _descend(problem: Problem, x: np.ndarray, iterations: int) -> list[np.ndarra
     path = [x]
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-        head = _unpack(problem, x)
-        A = head.logits()
+        H, W, b = _split(problem, x)
+        A = H @ W.T + (b if problem.spec.bias else 0.0)
         log_q = logspace.log_softmax(A)
         price, push = _penalty(problem, A, log_q)
         G = pi * (np.exp(log_q) - p) + push
-        parts = [(G @ head.W).ravel(), (G.T @ head.H).ravel()] + ([G.sum(axis=0)] if problem.spec.bias else [])
-        return float((pi * p * (log_p - log_q)).sum()) + price, np.concatenate(parts)
+        parts = [(G @ W).ravel(), (G.T @ H).ravel()] + ([G.sum(axis=0)] if problem.spec.bias else [])
+        size, slope = _norm_penalty(problem, H, W, b)
+        return float((pi * p * (log_p - log_q)).sum()) + price + size, np.concatenate(parts) + slope
 
     watch = None if problem.spec.is_unbounded else lambda x: path.append(x.copy())
     options = {"maxiter": iterations, "gtol": 1e-10, "ftol": 1e-15}
     found = minimize(loss, x, jac=True, method="L-BFGS-B", options=options, callback=watch)
-    return [*path, found.x]
+    return [*path[:: 1 + len(path) // KEPT], found.x]
 
 
 def _penalty(problem: Problem, A: np.ndarray, log_q: np.ndarray) -> tuple[float, np.ndarray]:
@@ -135,13 +142,45 @@ def _penalty(problem: Problem, A: np.ndarray, log_q: np.ndarray) -> tuple[float,
     return price, push
 
 
+def _norm_penalty(problem: Problem, H: np.ndarray, W: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
+    """Price of a norm ``max |h_c| max |w_v| + max |b_v|`` beyond its limit, and its derivative in the packed vector."""
+    slope = [np.zeros_like(H), np.zeros_like(W), np.zeros_like(b)]
+    rows = [np.sqrt((M * M).sum(axis=1)) for M in (H, W)]
+    size = float(rows[0].max() * rows[1].max() + np.abs(b).max(initial=0.0))
+    if problem.spec.norm is None or size <= MARGIN * problem.spec.norm:
+        return 0.0, np.concatenate([part.ravel() for part in slope])
+    excess, (i, j) = size - MARGIN * problem.spec.norm, (int(row.argmax()) for row in rows)
+    if rows[0][i] * rows[1][j] > 0:
+        slope[0][i] = PENALTY * excess * rows[1][j] * H[i] / rows[0][i]
+        slope[1][j] = PENALTY * excess * rows[0][i] * W[j] / rows[1][j]
+    if len(b) > 0:
+        k = int(np.abs(b).argmax())
+        slope[2][k] = PENALTY * excess * np.sign(b[k])
+    return PENALTY / 2 * excess**2, np.concatenate([part.ravel() for part in slope])
+
+
 def _pack(problem: Problem, head: Head) -> np.ndarray:
     b = np.zeros(problem.shape[1]) if head.b is None else np.asarray(head.b)
     parts = [np.asarray(head.H).ravel(), np.asarray(head.W).ravel()] + ([b] if problem.spec.bias else [])
     return np.concatenate(parts)
 
 
-def _unpack(problem: Problem, x: np.ndarray) -> Head:
+def _split(problem: Problem, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``H`` (C, d), ``W`` (V, d) and the bias (V,), empty without one, as views of the packed vector."""
     (contexts, vocab), dim = problem.shape, problem.spec.dim
     H, W, b = np.split(x, np.cumsum([contexts * dim, vocab * dim]))
-    return Head(H.reshape(contexts, dim), W.reshape(vocab, dim), b if problem.spec.bias else None)
+    return H.reshape(contexts, dim), W.reshape(vocab, dim), b
+
+
+def _scaled(problem: Problem, x: np.ndarray, factor: float) -> np.ndarray:
+    """The packed head whose logits are ``factor`` times as large."""
+    scaled, cut = x.copy(), problem.shape[0] * problem.spec.dim
+    scaled[:cut] *= factor
+    if problem.spec.bias:
+        scaled[-problem.shape[1] :] *= factor
+    return scaled
+
+
+def _unpack(problem: Problem, x: np.ndarray) -> Head:
+    H, W, b = _split(problem, x)
+    return Head(H, W, b if problem.spec.bias else None, problem.spec.float_format)

@@ -13,14 +13,21 @@ from synth import families
 from theory.falsify.problem import Problem
 from theory.head import HeadSpec
 
-LIMITS: list[dict[str, Any]] = [
-    {},
-    {},
+Limits = dict[str, Any]
+"""Keywords of a ``HeadSpec`` beyond dimension and bias."""
+
+LIMITS: list[Limits] = [
     *({"max_underestimate": M} for M in (0.01, 0.1, 1.0, 4.0)),
-    {"logit_range": 0.1},
-    {"logit_range": 4.0},
+    *({"logit_range": B} for B in (0.1, 4.0)),
+    *({"norm": N} for N in (0.3, 3.0)),
 ]
-"""Limits of the classes drawn when limits are asked for."""
+"""Limited classes drawn when limits are asked for."""
+
+FORMATS: list[Limits] = [
+    *({"float_format": name} for name in ("bfloat16", "fp8-e4m3")),
+    *({"float_format": name, "norm": 3.0} for name in ("bfloat16", "fp8-e4m3")),
+]
+"""Classes of rounded logits drawn when formats are asked for."""
 
 SIZES = (5, 5)
 """Most contexts and most tokens drawn."""
@@ -33,11 +40,11 @@ def classics() -> Iterator[Problem]:
             yield from (Problem(distribution, HeadSpec(dim, bias)) for bias in (False, True))
 
 
-def search(score: Callable[[Problem], float | None], examples: int, seed: int, limits: bool) -> None:
+def search(score: Callable[[Problem], float | None], examples: int, seed: int, limits: list[Limits]) -> None:
     """Call ``score`` on up to ``examples`` drawn problems, mutating those of the highest score.
 
-    ``limits`` adds limited classes of heads.  ``score`` may end the search by raising a ``BaseException``, which
-    passes through.
+    ``limits`` are the limited classes to draw beside the unbounded one.  ``score`` may end the search by raising a
+    ``BaseException``, which passes through.
     """
     import hypothesis
     from hypothesis import strategies as st
@@ -49,7 +56,8 @@ def search(score: Callable[[Problem], float | None], examples: int, seed: int, l
         tables: Any = st.one_of(strategies.positive_distributions(*SIZES), strategies.distributions(*SIZES))
         distribution = draw(tables)
         dim, bias = draw(strategies.head_specs(distribution.vocab))
-        limit: dict[str, Any] = draw(st.sampled_from(LIMITS)) if limits else {}
+        limited = bool(limits) and draw(st.booleans())
+        limit: Limits = draw(st.sampled_from(limits)) if limited else {}
         return Problem(distribution, HeadSpec(dim, bias, **limit))
 
     @hypothesis.seed(seed)

@@ -36,11 +36,21 @@ class Enough(BaseException):
 
 @dataclass(frozen=True)
 class Options:
-    """Beyond the budget: ``name`` for reports, ``limits`` to try limited classes too, ``watch`` is told of progress."""
+    """Beyond the budget.
+
+    ``name`` is used in reports.  ``limits`` tries limited classes of heads too (underestimate, range, norm),
+    ``formats`` classes whose logits are rounded.  ``watch`` is told of the progress.
+    """
 
     name: str | None = None
     limits: bool = False
+    formats: bool = False
     watch: Watch | None = None
+
+    @property
+    def classes(self) -> list[draw.Limits]:
+        """The limited classes to draw from."""
+        return draw.LIMITS * self.limits + draw.FORMATS * self.formats
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +148,7 @@ class Hunt:
             for problem in draw.classics():
                 self.score(problem)
             while True:
-                draw.search(self.score, BATCH, int(rng.integers(2**32)), self.options.limits)
+                draw.search(self.score, BATCH, int(rng.integers(2**32)), self.options.classes)
                 for start in [kept for kept in self.pool if kept not in self.climbed][:CLIMBS]:
                     self.climb(start, rng)
         except Enough:
