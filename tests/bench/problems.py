@@ -1,56 +1,136 @@
-"""The families of the benchmark: what is fitted, from where, and how far a run may go."""
+"""What a problem of the benchmark is: what is fitted, from where, and how far a run may go.
+
+``HeadProblem`` is a softmax head on a distribution; those on frozen features are in ``frozen_problems``, the families
+and their caps in ``catalogue``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from experiments.heads import Objective, starts
-from experiments.lm.corpus import moby_dick, tokenize
-from synth import ContextualDistribution, families
+from experiments.heads import Objective, Options, fit, starts
+from experiments.heads.lbfgs import Trace
+from synth import ContextualDistribution
 from synth._array import Array
 from theory import HeadSpec
 
 THRESHOLDS = (1e-3, 1e-4, 1e-6)
 """Excesses over the best value found, nats."""
 
-BUDGETS = (250, 500, 1000)
-"""Evaluations at which methods are compared where the infimum is not attained."""
+SEEDS = (0, 1, 2)
+"""Of the random factors."""
+
+Watch = Callable[[float, float], None]
+"""Sees evaluations and gap after every iteration."""
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A distribution, a class of heads, and the caps of one run.
+class Ended:
+    """How a fit of ours ended: its value, what it took, and the excess that it certifies (``nan``: none)."""
 
-    ``horizons`` are the lengths tried for methods that must fix one beforehand.  Where the infimum is not ``attained``
-    losses are compared at ``BUDGETS`` instead of times to an excess.
+    gap: float
+    evaluations: float
+    certified_excess: float
+
+
+class Task(Protocol):
+    """A fit of ours, its data made."""
+
+    def __call__(self, options: Options, watch: Watch | None = None) -> Ended:
+        """Solve it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A problem with the caps of one run.
+
+    ``horizons`` are the lengths tried for methods that must fix one beforehand.  With ``budgets`` the infimum is not
+    attained, and losses are compared after so many evaluations instead of times to an excess.  ``everyone``: every peer
+    also starts from random factors, not only Adam and SciPy's whitened L-BFGS-B.  ``only`` names the methods compared
+    where not all are.
     """
+
+    kind: ClassVar[str]
+    charts: ClassVar[tuple[bool, ...]] = (False,)  # whether whitened, for methods that may choose
+    convex: ClassVar[bool] = False
+    tolerance: ClassVar[float] = 1e-9  # of the fits that are followed, nats
 
     name: str
     sentence: str
+    evaluations: int = 2000
+    seconds: float = 60.0
+    horizons: tuple[int, ...] = (300, 600, 1000, 2000)
+    budgets: tuple[int, ...] = ()
+    everyone: bool = False
+    only: tuple[str, ...] = ()
+
+    @property
+    def headings(self) -> tuple[float, ...]:
+        """What the columns of its table are: budgets, or excesses."""
+        return self.budgets or THRESHOLDS
+
+    def objective(self, whitened: bool = False) -> Any:
+        """A fresh objective: nothing is remembered from earlier runs."""
+        raise NotImplementedError
+
+    def start(self, objective: Any, whitened: bool, seed: int | None) -> tuple[Array, float]:
+        """The closed form, or random factors; and the evaluations that it takes beyond a few values."""
+        raise NotImplementedError
+
+    def scales(self, objective: Any) -> Array:
+        """The whitening (n,): coordinates ``x / scales`` see contexts and tokens weigh the same."""
+        raise NotImplementedError
+
+    def task(self) -> Task:
+        """The fit of ours, on data freshly made."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadProblem(Problem):
+    """Heads of class ``spec`` on a distribution.  ``tournaments``: whether with a bias, of fits from random starts."""
+
+    kind = "head"
+
     make: Callable[[], ContextualDistribution]
     spec: HeadSpec
-    evaluations: int = 1000
-    seconds: float = 30.0
-    horizons: tuple[int, ...] = (400, 1000)
-    attained: bool = True
+    tournaments: tuple[bool, ...] = ()
 
-    def objective(self) -> Objective:
-        """The objective on a freshly made distribution: nothing is remembered from earlier runs."""
+    def objective(self, whitened: bool = False) -> Objective:
+        """The objective on a freshly made distribution."""
         return Objective(self.make(), self.spec)
 
-    def start(self, objective: Objective) -> Array:
+    def start(self, objective: Objective, whitened: bool, seed: int | None) -> tuple[Array, float]:
         """The lowest closed form, where ``fit`` starts too, in the gauge that balances both factors."""
         scratch = Objective(objective.distribution, self.spec)
+        if seed is not None:
+            return starts.random_start(scratch, seed), 0.0
         x = min((x for _, x in starts.closed_forms(scratch)), key=scratch.value)
-        return balanced(objective, x)
+        return balanced(objective, x), 0.0
 
     def scales(self, objective: Objective) -> Array:
-        """The whitening (n,): coordinates ``x / scales`` see contexts and tokens weigh the same."""
+        """Square roots of the weights of contexts and tokens, inverted."""
         H, W = np.ones((objective.contexts, objective.dim)), np.ones((objective.vocab, objective.columns))
         return objective.join(H / np.sqrt(objective.pi)[:, None], W / np.sqrt(objective.base)[:, None])
+
+    def task(self) -> Task:
+        """``experiments.heads.fit``."""
+        distribution = self.make()
+
+        def solve(options: Options, watch: Watch | None = None) -> Ended:
+            def follow(trace: Trace) -> None:
+                if watch is not None:
+                    watch(trace.course[-1][0], trace.at.gap)
+
+            found = fit(distribution, self.spec, options, watch=follow)
+            return Ended(found.gap, found.evaluations, found.certified_excess)
+
+        return solve
 
 
 def balanced(objective: Objective, x: Array) -> Array:
@@ -63,43 +143,3 @@ def balanced(objective: Objective, x: Array) -> Array:
     H = frame @ U * np.sqrt(s) / left
     W = other @ Vt.T * np.sqrt(s) / right
     return objective.join(H, np.concatenate([W, Wt[:, objective.dim :]], axis=1))
-
-
-def zipf() -> ContextualDistribution:
-    """Power-law unigram times an interaction of rank 200."""
-    return families.zipf(contexts=1000, vocab=500, rank=200, scale=2.0, seed=0)
-
-
-def near_uniform() -> ContextualDistribution:
-    """Independent normal logits of standard deviation 1/2."""
-    return ContextualDistribution.from_logits(0.5 * np.random.default_rng(0).standard_normal((600, 300)))
-
-
-def peaky() -> ContextualDistribution:
-    """Logits with singular values ``900 i^-0.8`` on random orthogonal factors, centred."""
-    rng = np.random.default_rng(0)
-    U = np.linalg.qr(rng.standard_normal((400, 200)))[0]
-    T = np.linalg.qr(rng.standard_normal((200, 200)))[0]
-    L = (U * (900 * np.arange(1, 201) ** -0.8)) @ T.T
-    return ContextualDistribution.from_logits(L - L.mean(axis=1, keepdims=True))
-
-
-def trigrams() -> ContextualDistribution:
-    """Moby Dick in 2,048 byte pairs, the histories of two tokens that occur at least 100 times."""
-    return families.ngram(tokenize(moby_dick(), vocab=2048).tokens, order=3, vocab=2048, min_count=100)
-
-
-PROBLEMS = (
-    Problem("zipf-8", "Zipfian, rank 200, 1000 × 500, d = 8", zipf, HeadSpec(8), 650, horizons=(300, 600)),
-    Problem("zipf-32", "Zipfian, rank 200, 1000 × 500, d = 32", zipf, HeadSpec(32)),
-    Problem("zipf-128", "Zipfian, rank 200, 1000 × 500, d = 128", zipf, HeadSpec(128), 300, horizons=(300,)),
-    Problem(
-        "near-uniform", "independent logits × 0.5, 600 × 300, d = 16", near_uniform, HeadSpec(16), 500,
-        horizons=(250, 500),
-    ),
-    Problem("peaky", "peaky, spectrum 900 i^-0.8, 400 × 200, d = 8", peaky, HeadSpec(8), 1200, horizons=(400, 1200)),
-    Problem(
-        "trigrams", "Moby Dick trigrams, V = 2048, d = 16 with bias", trigrams, HeadSpec(16, bias=True), BUDGETS[-1],
-        horizons=BUDGETS, attained=False,
-    ),
-)  # fmt: skip

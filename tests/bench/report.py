@@ -1,57 +1,69 @@
-"""What the benchmark leaves: a page with the tables, a CSV of every cell, and a figure."""
+"""What the benchmark leaves: a page with the tables, and a CSV of every cell."""
 
 from __future__ import annotations
 
 import csv
 import importlib.metadata
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from experiments.figures.style import COLOURS, COLUMN, house_style
 from experiments.provenance import provenance
-from tests.bench.outcome import CERTIFIED, DEAR, REPETITIONS, Cell, Outcome, Row
+from tests.bench.catalogue import PROBLEMS
+from tests.bench.figure import draw
+from tests.bench.outcome import CERTIFIED, CLOSED, DEAR, REPETITIONS, Cell, Outcome, Row
 from tests.bench.peers import adam, ours
-from tests.bench.problems import BUDGETS, THRESHOLDS
+from tests.bench.problems import SEEDS, THRESHOLDS, Problem
+from tests.bench.ratios import heading, sentence
 
-PACKAGES = ("rankfloor", "numpy", "scipy", "torch", "pymanopt")
-
-LINES = {
-    ours.NAME: (COLOURS["fit"], "-"),
-    "SciPy L-BFGS-B, whitened": ("#E69F00", "-"),
-    "SciPy L-BFGS-B, raw": ("#E69F00", ":"),
-    "torch L-BFGS, whitened": ("#009E73", "--"),
-    "torch L-BFGS, raw": ("#009E73", ":"),
-    "torch Adam, tuned": (COLOURS["exact"], "-"),
-    "pymanopt fixed-rank CG": ("#CC79A7", "-"),
-}
-"""Colour and dash of each method; Okabe and Ito's palette."""
+PACKAGES = {
+    "rankfloor": "experiments", "numpy": "numpy", "scipy": "scipy", "torch": "torch", "pymanopt": "pymanopt",
+    "scikit-learn": "sklearn",
+}  # fmt: skip
+"""Distributions whose versions are told, with the modules they install."""
 
 PAGE = """# Solver benchmark
 
-Made by `make bench`: {sentence}
+Made by `make bench`: {setting} {minutes:.0f} minutes of processor time.
 
-Every method starts from the same closed form and uses the same closed-form value and gradient, in NumPy float64.
-Evaluations are matrix products / 3, so a value and its gradient count one; seconds are processor time, the starting
-point included, medians of {repetitions} runs. The excess is over the lowest gap that any method found.
+Every method uses the same closed-form value and gradient, in NumPy float64; scikit-learn has its own. *From our closed
+form* a method starts where `fit` does, a gift to the peers. *From random factors* it starts as is usual: Gaussian
+hidden states (or matrix B), small Gaussian token factors, the unigram law as bias; the setting is the best one for the
+first seed, cells are medians over {seeds} seeds, one that does not arrive counting as infinitely slow. On some problems
+only `fit`'s own descent, Adam and SciPy's whitened L-BFGS-B start from there too, to save time; the convex problem has
+no use for it.
+
+An evaluation is a value with its gradient, counted by matrix products: three for factors, two for the convex problem,
+where a value takes one and a Hessian product two. Seconds are processor time, the starting point included, making the
+data left out, medians of {repetitions} runs; {jobs} at a time ran on the machine, a core each. The excess is over
+the lowest gap that any method found from the closed form, so that it may be negative from elsewhere.
 
 A cell is *evaluations / seconds* until the excess is below the heading, `-` where the caps came first. Adam is the best
-of rates {rates} with a cosine schedule over each of the horizons listed: at each heading the variant that
-needs the fewest evaluations. The others run with a history of 20 or their defaults. *Certified* means that `fit`
-stopped by itself with tolerance {certified:g}, the certificate included (cap 2000 evaluations; run once if it takes
-{dear:g} s or more). The last column is how far above the best a method ended.
+of rates {rates} with a cosine schedule over each of the horizons listed, on frozen features in raw and in
+whitened coordinates: at each heading the variant that needs the fewest evaluations. The others run with a history of 20
+or their defaults. *Whitened* means unknowns in units of the square roots of context and token weights, and
+whitened features. *Certified* means that `fit` stopped by itself with tolerance {certified:g}, the certificate included
+(cap 2000 evaluations; run once if it takes {dear:g} s or more). The last column is how far above the best a method
+ended.
 
 ![Excess against evaluations](solver.png)
 
 """
 
 
-def write(outcomes: Sequence[Outcome], folder: Path, elapsed: float) -> str:
+def write(outcomes: Sequence[Outcome], folder: Path, jobs: int = 1) -> str:
     """Write ``solver.md``, ``solver.csv`` and ``solver.png``; returns the tables as text."""
     folder.mkdir(parents=True, exist_ok=True)
-    tables = "\n".join(table(outcome) for outcome in outcomes)
+    known = {problem.name: problem for problem in PROBLEMS}
+    pairs = sorted(((known[outcome.problem], outcome) for outcome in outcomes), key=lambda p: PROBLEMS.index(p[0]))
+    tables = "\n".join(table(problem, outcome) for problem, outcome in pairs)
+    settings = list(dict.fromkeys(outcome.setting for outcome in outcomes))
     page = PAGE.format(
-        sentence=setting(elapsed),
+        setting=" and ".join(settings),
+        minutes=sum(outcome.minutes for outcome in outcomes),
+        seeds=len(SEEDS),
+        jobs={1: "one", 2: "two"}.get(jobs, jobs),
         rates=", ".join(map(str, adam.RATES)),
         repetitions=REPETITIONS,
         certified=CERTIFIED,
@@ -59,121 +71,113 @@ def write(outcomes: Sequence[Outcome], folder: Path, elapsed: float) -> str:
     )
     (folder / "solver.md").write_text(page + tables)
     with (folder / "solver.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([HEADER, *(line for outcome in outcomes for line in lines(outcome))])
-    draw(outcomes, folder / "solver.png")
+        csv.writer(file).writerows([HEADER, *(line for pair in pairs for line in lines(*pair))])
+    draw(pairs, folder / "solver.png")
     return tables
 
 
-def setting(elapsed: float) -> str:
-    """Machine class, threads, versions, date."""
+def setting(elapsed: float | None = None) -> str:
+    """Machine class, threads, versions, date, and how long something took (seconds)."""
     from threadpoolctl import threadpool_info
 
     facts = provenance()
     threads = max((pool["num_threads"] for pool in threadpool_info()), default=1)
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    present = [name for name, module in PACKAGES.items() if find_spec(module)]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in present)
     date = facts["time"].split("T")[0]
+    took = "" if elapsed is None else f"; {elapsed / 60:.0f} minutes"
     return (
         f"{facts['platform']}, {threads} thread{'s' if threads > 1 else ''}; Python {facts['python']}, {versions}; "
-        f"{date}; {elapsed / 60:.0f} minutes."
+        f"{date}{took}."
     )
 
 
-def table(outcome: Outcome) -> str:
+# ---------------------------------------------------------------------- the page
+
+
+def table(problem: Problem, outcome: Outcome) -> str:
     """One problem in Markdown."""
-    problem = outcome.problem
-    if problem.attained:
-        heads = [f"{threshold:.0e}".replace("e-0", "e-") for threshold in THRESHOLDS]
-        caps = f"Caps: {problem.evaluations} evaluations, {problem.seconds:.0f} s."
-    else:
-        heads = [f"{budget} evaluations" for budget in BUDGETS]
+    if problem.budgets:
+        heads = [f"{budget} evaluations" for budget in problem.budgets]
         caps = "The infimum is not attained: the lowest gap within each number of evaluations, nats."
-    doubt = "" if outcome.certified.number or not problem.attained else " (not certified: a lower one may exist)"
+    else:
+        heads = [heading(threshold) for threshold in THRESHOLDS]
+        caps = f"Caps: {problem.evaluations} evaluations, {problem.seconds:.0f} s."
+    doubt = "" if outcome.certified.number or problem.budgets else " (not certified: a lower one may exist)"
     horizons = ", ".join(map(str, problem.horizons))
     text = [
         f"## {problem.sentence}",
         "",
-        f"{caps} Best gap {outcome.best:.8f}{doubt}. Adam's horizons: {horizons}.",
+        f"{caps} Best gap {outcome.best:.8f}{doubt}. Adam's horizons: {horizons}.{beginning(outcome)}",
         "",
+        f"| method | {' | '.join(heads)} | excess |",
+        "|---|" + "---|" * (len(heads) + 1),
     ]
-    text += [f"| method | {' | '.join(heads)} | excess |", "|---|" + "---|" * (len(heads) + 1)]
     for row in outcome.rows:
-        cells = [written(cell, problem.attained) for cell in row.cells]
-        text.append(f"| {row.method} | {' | '.join(cells)} | {max(0.0, row.lowest - outcome.best):.1e} |")
-        if row.method == ours.NAME and problem.attained:
+        cells = [written(cell, problem) for cell in row.cells]
+        text.append(f"| {label(problem, row)} | {' | '.join(cells)} | {row.lowest - outcome.best:.1e} |")
+        if (row.method, row.start) == (ours.NAME, CLOSED) and not problem.budgets:
             blank = " | ".join([""] * (len(heads) - 1))
-            text.append(f"| {row.method}, certified | {blank} | {written(outcome.certified, True)} | |")
+            text.append(f"| {row.method}, certified | {blank} | {written(outcome.certified, problem)} | |")
+    text += ["", sentence(problem, outcome)]
+    if outcome.extras:
+        text += ["", "| many starts | gap | below the best above | evaluations | seconds |", "|---|---|---|---|---|"]
+    for extra in outcome.extras:
+        below = f"{outcome.best - extra.gap:.1e}"
+        text.append(f"| {extra.label} | {extra.gap:.6f} | {below} | {extra.evaluations:.0f} | {extra.seconds:.1f} |")
     return "\n".join(text) + "\n"
 
 
-def written(cell: Cell, attained: bool) -> str:
+def label(problem: Problem, row: Row) -> str:
+    """A method and, where it is not the closed form, its start."""
+    return row.method if row.start == CLOSED else f"{row.method}, from {row.start}"
+
+
+def beginning(outcome: Outcome) -> str:
+    """What the closed form costs, where it is not a matter of a few values."""
+    evaluations, seconds = outcome.begin
+    if not evaluations:
+        return ""
+    return (
+        f" The closed form is the truncation of an unrestricted fit, which costs as much as {evaluations:.0f} "
+        f"evaluations ({seconds:.1f} s): they are included in every row that starts there."
+    )
+
+
+def written(cell: Cell, problem: Problem) -> str:
     """A cell of the table."""
     if cell.number is None:
         return "-"
-    return f"{cell.number:.0f} / {cell.seconds:.1f} s" if attained else f"{cell.number:.5f}"
+    return f"{cell.number:.5f}" if problem.budgets else f"{cell.number:.0f} / {cell.seconds:.1f} s"
 
 
-HEADER = ["problem", "method", "variant", "excess", "budget", "certified", "evaluations", "seconds", "gap", "best"]
+# ---------------------------------------------------------------------- the CSV
+
+HEADER = [
+    "problem", "method", "start", "variant", "excess", "budget", "certified", "evaluations", "seconds", "gap", "best",
+]  # fmt: skip
 
 
-def lines(outcome: Outcome) -> Iterator[list[Any]]:
+def lines(problem: Problem, outcome: Outcome) -> Iterator[list[Any]]:
     """Every cell of a problem, as rows of the CSV; ``gap`` is the lowest reached, at the budget where there is one."""
-    name, best, attained = outcome.problem.name, f"{outcome.best:.12f}", outcome.problem.attained
+    name, best = problem.name, f"{outcome.best:.12f}"
     for row in outcome.rows:
-        for heading, cell in zip(THRESHOLDS if attained else BUDGETS, row.cells, strict=True):
-            if attained:
-                spent = [_rounded(cell.number, 1), _rounded(cell.seconds, 3), f"{row.lowest:.12f}"]
-                yield [name, row.method, cell.variant, heading, "", False, *spent, best]
-            else:
+        for head, cell in zip(problem.headings, row.cells, strict=True):
+            first = [name, row.method, row.start, cell.variant]
+            if problem.budgets:
                 spent = ["", _rounded(cell.seconds, 3), f"{cell.number:.12f}"]
-                yield [name, row.method, cell.variant, "", heading, False, *spent, best]
-    if attained:
+                yield [*first, "", head, False, *spent, best]
+            else:
+                spent = [_rounded(cell.number, 1), _rounded(cell.seconds, 3), f"{row.lowest:.12f}"]
+                yield [*first, head, "", False, *spent, best]
+    if not problem.budgets:
         cell = outcome.certified
-        yield [name, ours.NAME, cell.variant, CERTIFIED, "", True, _rounded(cell.number, 1), _rounded(cell.seconds, 3),
-               "", best]  # fmt: skip
+        spent = [_rounded(cell.number, 1), _rounded(cell.seconds, 3), ""]
+        yield [name, ours.NAME, CLOSED, cell.variant, CERTIFIED, "", True, *spent, best]
+    for extra in outcome.extras:
+        spent = [_rounded(extra.evaluations, 1), _rounded(extra.seconds, 3), f"{extra.gap:.12f}"]
+        yield [name, extra.label, "many", "", "", "", False, *spent, best]
 
 
 def _rounded(value: float | None, digits: int) -> float | str:
     return "" if value is None else round(value, digits)
-
-
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """One panel per problem: excess over the best value found against evaluations."""
-    import matplotlib.pyplot as plt
-
-    columns = min(3, len(outcomes))
-    shape = -(-len(outcomes) // columns), columns
-    with house_style():
-        size = (2 * COLUMN * columns / 3, 2.1 * shape[0] + 0.5)
-        figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
-        for axis, outcome in zip(axes.flat, outcomes, strict=False):
-            for row in outcome.rows:
-                curve(axis, row, outcome)
-            axis.set_yscale("log")
-            axis.set_title(outcome.problem.sentence, fontsize=6.5)
-            axis.spines[["top", "right"]].set_visible(False)
-        for axis in axes[-1]:
-            axis.set_xlabel("evaluations")
-        for axis in axes[:, 0]:
-            axis.set_ylabel("excess (nats)")
-        for axis in axes.flat[len(outcomes) :]:
-            axis.set_visible(False)
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-        figure.savefig(path, dpi=180, bbox_inches="tight")
-        plt.close(figure)
-
-
-def curve(axis: Any, row: Row, outcome: Outcome) -> None:
-    """The variant that went lowest; budgets of their own are single points."""
-    colour, dash = LINES[row.method]
-    attained = outcome.problem.attained
-    floor = 1e-9 if attained else 1e-3
-    evaluations = [spent for spent, _ in row.curve]
-    excess = [max(gap - outcome.best, floor) for _, gap in row.curve]
-    points = not attained and row.method == ours.NAME
-    front = 3 if row.method == ours.NAME else 2
-    axis.plot(
-        evaluations, excess, "o" if points else dash, color=colour, lw=1.1, ms=3.5, label=row.method, zorder=front
-    )
-    if attained:
-        axis.set_ylim(floor / 2, None)

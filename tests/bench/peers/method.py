@@ -11,15 +11,20 @@ from tests.bench.recorder import Recorder
 Run = Callable[[Recorder], None]
 """Starts from ``recorder.begin()``, evaluates through the recorder, and returns or is stopped by it."""
 
+KINDS = ("head", "frozen", "full")
+
 
 @dataclass(frozen=True)
 class Method:
     """``package`` is the module it imports, ``variants(problem)`` are the settings tried, by name.
 
-    ``patience``: evaluations without progress that end a run.
+    ``patience``: evaluations without progress that end a run.  ``kinds``: of problems that it solves.  ``capped``:
+    whether the recorder must end it.
     """
 
     name: str
     package: str
     variants: Callable[[Problem], dict[str, Run]]
     patience: float = 150.0
+    kinds: tuple[str, ...] = KINDS
+    capped: bool = True

@@ -87,4 +87,4 @@ def variants(problem: Problem) -> dict[str, Run]:
     return {"defaults": descend}
 
 
-METHODS = (Method("pymanopt fixed-rank CG", "pymanopt", variants),)
+METHODS = (Method("pymanopt fixed-rank CG", "pymanopt", variants, kinds=("head",)),)

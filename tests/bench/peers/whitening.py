@@ -1,4 +1,4 @@
-"""Coordinates in which a peer works: raw factors, or factors whitened by context and token weights."""
+"""Coordinates in which a peer works: raw unknowns, or unknowns whitened by the weights of their rows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class Coordinates:
 
     def begin(self) -> tuple[Array, Array]:
         """The scales and the starting point, in these coordinates."""
-        problem, objective = self.recorder.problem, self.recorder.objective
-        x = self.recorder.begin()
-        scales = problem.scales(objective) if self.whitened else np.ones_like(x)
+        x = self.recorder.begin(self.whitened)
+        scales = self.recorder.problem.scales(self.recorder.objective) if self.whitened else np.ones_like(x)
         return scales, x / scales
 
     def evaluate(self, scales: Array, y: Array) -> tuple[float, Array]:
