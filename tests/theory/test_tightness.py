@@ -69,6 +69,10 @@ def coin(log_odds: float) -> ContextualDistribution:
     return ContextualDistribution.from_logits(np.array([[log_odds, 0.0]]))
 
 
+def near(eps: float) -> ContextualDistribution:
+    return families.near_unigram(contexts=10, vocab=8, eps=eps)
+
+
 def opposite_pairs(eps: float) -> ContextualDistribution:
     """Two orthogonal directions, each with both signs, on four tokens; a fifth is rare."""
     signs = np.array([[1, -1, 0, 0], [0, 0, 1, -1]])
@@ -85,6 +89,7 @@ TABLE = {
     "fisher-range": Row(ONE, HeadSpec(0), no_dimension, 1.001),
     "fisher-range-lower": Row(ONE, HeadSpec(0, max_underestimate=0.01), no_dimension, 1.006),
     "majorization": Row(ONE, HeadSpec(0), no_dimension, 1.003),
+    "conjugate-certificate": Row(near(0.01), HeadSpec(0, True), information, 1.001),
     "probability-floor": Row(ONE, HeadSpec(0), no_dimension, math.e**2 * 1.01),
     "high-mass": Row(opposite_pairs(1e-2), HeadSpec(0, True), information, 2.1),
     "range-floor": Row(families.one_hot(5), HeadSpec(4, logit_range=3.0), best_in_budget, 1.001),

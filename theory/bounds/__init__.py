@@ -6,6 +6,7 @@ from theory.bounds import (
     budget_precision,
     budget_range,
     budget_rounding,
+    conjugate,
     exact,
     fisher,
     high_mass,

@@ -15,6 +15,7 @@ from synth import ContextualDistribution
 from synth._array import to_numpy
 from theory.head import HeadSpec
 from theory.recheck import budget, floors
+from theory.recheck.conjugate import conjugate
 from theory.recheck.infima import prediction, zero_infimum
 from theory.recheck.table import Mismatch, block_of, index_set
 
@@ -58,6 +59,7 @@ KINDS: dict[str, Recheck] = {
     "quadratic": floors.quadratic,
     "all-subsets": floors.all_subsets,
     "high-mass": high_mass,
+    "conjugate-certificate": conjugate,
     "range": budget.value_range,
     "packing": budget.value_packing,
     "precision": budget.value_precision,

@@ -1,0 +1,204 @@
+"""Fitted floors over conjugate certificates: how far the flagship lower bound is from what heads reach.
+
+    python -m tests.bench.certificate [--only SECTION ...] [--seeds N] [--out FILE]
+
+Every certificate is re-checked by ``theory.verify``.  A section's rows replace those in the page; others are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from experiments.heads import Fit, fit
+from experiments.lm.corpus import moby_dick
+from synth import ContextualDistribution, families
+from theory import HeadSpec, catalogue, verify
+from theory.certificate import Effort, certify
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "certificate.md"
+
+DEFAULT = Effort()
+LONG = Effort(single=600, metrics=8, several=2000)
+TEXT = Effort(single=500, metrics=4, several=900)
+
+Row = dict[str, Any]
+
+
+def zipfian(scale: float, seed: int) -> ContextualDistribution:
+    """60 x 40, full rank: interaction logits of standard deviation ``scale`` on a Zipfian unigram law."""
+    return families.zipf(contexts=60, vocab=40, rank=40, scale=scale, seed=seed)
+
+
+def words(contexts: int = 150, vocab: int = 300) -> ContextualDistribution:
+    """Moby Dick: the most frequent words, bigrams interpolated half and half with the unigram law of the words kept."""
+    text = re.findall(r"[a-z]+(?:'[a-z]+)?", moby_dick().lower().replace("’", "'"))
+    kept = {word: index for index, (word, _) in enumerate(Counter(text).most_common(vocab))}
+    counts = np.zeros((contexts, vocab))
+    for first, second in itertools.pairwise(text):
+        if kept.get(first, contexts) < contexts and second in kept:
+            counts[kept[first], kept[second]] += 1
+    unigram = np.array([Counter(text)[word] for word in kept], dtype=np.float64)
+    rows = counts / counts.sum(axis=1, keepdims=True)
+    return ContextualDistribution.from_probabilities(0.5 * rows + 0.5 * unigram / unigram.sum(), counts.sum(axis=1))
+
+
+def measured(
+    distribution: ContextualDistribution, spec: HeadSpec, fitted: Fit, effort: Effort, label: Row | None = None
+) -> Row:
+    """Fit over certificate, verified, with the seconds it took."""
+    began = time.perf_counter()
+    bound = certify(distribution, spec, fitted.head, effort)
+    seconds = time.perf_counter() - began
+    verdict = verify(bound, distribution, spec)
+    if not verdict.ok:
+        raise AssertionError(f"a certificate was rejected: {verdict.message}")
+    row = {
+        **(label or {}),
+        "d": spec.dim,
+        "fit": fitted.gap,
+        "certificate": bound.value,
+        "ratio": fitted.gap / bound.value if bound.value > 0 else float("inf"),
+        "in class": fitted.head.belongs_to(spec, distribution),
+        "seconds": seconds,
+    }
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def zipf_section(seeds: int) -> Iterator[Row]:
+    """Three scales, four dimensions, M = 4."""
+    for scale in (0.3, 1.0, 2.0):
+        for dim in (1, 3, 8, 20):
+            for seed in range(seeds):
+                laws = zipfian(scale, seed)
+                spec = HeadSpec(dim, max_underestimate=4.0)
+                yield measured(laws, spec, fit(laws, HeadSpec(dim)), LONG, {"scale": scale, "seed": seed})
+
+
+def default_section(seeds: int) -> Iterator[Row]:
+    """The same laws, one seed, the default effort."""
+    for scale in (0.3, 1.0, 2.0):
+        for dim in (1, 3, 8, 20):
+            laws = zipfian(scale, 0)
+            spec = HeadSpec(dim, max_underestimate=4.0)
+            yield measured(laws, spec, fit(laws, HeadSpec(dim)), DEFAULT, {"scale": scale})
+
+
+def text_section(seeds: int) -> Iterator[Row]:
+    """Moby Dick, 150 x 300, M = 4."""
+    laws = words()
+    for dim in (2, 8, 32):
+        yield measured(laws, HeadSpec(dim, max_underestimate=4.0), fit(laws, HeadSpec(dim)), TEXT)
+
+
+def limits_section(seeds: int) -> Iterator[Row]:
+    """From a small M to a large one, and none; majorization beside it."""
+    for scale, dim in ((0.3, 3), (1.0, 1), (1.0, 3), (2.0, 3)):
+        laws = zipfian(scale, 0)
+        fitted = fit(laws, HeadSpec(dim))
+        for limit in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, None):
+            spec = HeadSpec(dim, max_underestimate=limit)
+            label = {"scale": scale, "M": limit or "none"}
+            row = measured(laws, spec, fitted, DEFAULT, label)
+            yield row | {"majorization": fitted.gap / catalogue["majorization"](laws, spec).value}
+
+
+def bias_section(seeds: int) -> Iterator[Row]:
+    """Heads with a bias."""
+    for scale in (0.3, 1.0, 2.0):
+        for dim in (0, 1, 3, 8):
+            laws = zipfian(scale, 0)
+            spec = HeadSpec(dim, True, max_underestimate=4.0)
+            yield measured(laws, spec, fit(laws, HeadSpec(dim, True)), DEFAULT, {"scale": scale})
+
+
+def size_section(seeds: int) -> Iterator[Row]:
+    """Seconds on larger tables, d = 8, scale 1."""
+    for contexts, vocab, effort in (
+        (60, 40, DEFAULT),
+        (300, 300, Effort(single=300)),
+        (2000, 1000, Effort(single=150)),
+    ):
+        laws = families.zipf(contexts=contexts, vocab=vocab, rank=min(contexts, vocab), scale=1.0, seed=0)
+        spec = HeadSpec(8, max_underestimate=4.0)
+        yield measured(laws, spec, fit(laws, HeadSpec(8)), effort, {"table": f"{contexts} x {vocab}"})
+
+
+SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
+    "zipf": ("Zipfian laws 60 × 40, M = 4, long search (8 metrics)", zipf_section),
+    "default": ("The same laws, seed 0, default effort", default_section),
+    "text": ("Moby Dick, 150 contexts × 300 words, bigrams half and half with the unigram law, M = 4", text_section),
+    "limits": ("From small M to none, 60 × 40, seed 0, default effort", limits_section),
+    "bias": ("With a bias, 60 × 40, seed 0, M = 4, default effort", bias_section),
+    "size": ("Larger tables, scale 1, d = 8, M = 4", size_section),
+}
+
+NOTES = """# Conjugate certificates
+
+How far [conjugate certificates](../theorems/conjugate-certificate.md) are below what heads reach: `ratio` is the fitted
+floor over the certificate, 1 proves the fit globally optimal in its class. *in class* says whether the fitted head,
+which no limit was imposed on, lies in the class of the certificate; where it does not, the ratio compares with a floor
+that may be lower than that of the class. Laws: `families.zipf(contexts=60, vocab=40, rank=40, scale=scale)`, whose
+interaction logits have standard deviation `scale`. Every certificate was verified. Made by
+`python -m tests.bench.certificate`; seconds are those of a busy two-core machine, one thread.
+"""
+
+
+def table(rows: list[Row]) -> str:
+    """A Markdown table of the rows."""
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    return "\n".join(lines + ["| " + " | ".join(shown(row[name]) for name in names) + " |" for row in rows])
+
+
+def shown(value: Any) -> str:
+    """A cell."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def medians(rows: list[Row]) -> str:
+    """Per scale: the median ratio of each dimension over the seeds, and the median of all."""
+    lines = ["", "| scale | d = 1 | d = 3 | d = 8 | d = 20 | median |", "|---|---|---|---|---|---|"]
+    for scale in sorted({row["scale"] for row in rows}):
+        ratios = {d: [row["ratio"] for row in rows if row["scale"] == scale and row["d"] == d] for d in (1, 3, 8, 20)}
+        cells = [median(found) for found in ratios.values()]
+        lines.append("| " + " | ".join(f"{value:.3f}" for value in (scale, *cells, median(cells))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(page: Path, name: str, rows: list[Row]) -> None:
+    """Put a section into the page, in its place."""
+    text = page.read_text() if page.exists() else ""
+    found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- \w+ -->|\Z)", text, flags=re.DOTALL))
+    extra = medians(rows) if name == "zipf" else ""
+    found[name] = f"\n## {SECTIONS[name][0]}\n\n{table(rows)}\n{extra}\n"
+    parts = [f"<!-- {key} -->\n{found[key]}" for key in SECTIONS if key in found]
+    page.write_text(NOTES + "\n" + "".join(parts).rstrip() + "\n")
+
+
+def main() -> None:
+    """Measure the sections asked for and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=list(SECTIONS), choices=list(SECTIONS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    for name in arguments.only:
+        write(arguments.out, name, list(SECTIONS[name][1](arguments.seeds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The value of a certificate and its derivatives, smoothed for the ascent.
+
+A certificate is a set of metrics ``k = 1 .. K``, each a target ``z_k`` (C, V) and a rank-one weight ``r_k s_k'``, and
+claims (``docs/theorems/conjugate-certificate.md``)
+
+    g(d) >= sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv,
+    X_k = [Pi_r] D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s,      T_cv of ``theory.certificate.peak`` with
+    q(E) = sum_k r_kc s_kv (E - z_kcv)^2.
+
+With ``Y`` the occupation numbers of the eigenvalues ``lambda`` of ``X'X`` and ``R = X (I - Y)``, the spectral part has
+the derivatives ``2 sqrt(omega) R`` in ``z`` and ``R X`` (entrywise, summed over rows or columns) in ``log omega``; the
+gauge and the bias need no terms of their own because they minimise.  The price has those given in ``Peak``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from synth._array import Array, like, namespace, to_numpy
+from theory.certificate.occupancy import occupancy
+from theory.certificate.peak import Box, Peak, Quadratic, peak
+
+
+class Metric(NamedTuple):
+    """A target ``z`` (C, V) of the log error, and the logarithms of the weights ``r`` (C,) and ``s`` (V,)."""
+
+    z: Array
+    log_r: Array
+    log_s: Array
+
+    @property
+    def omega(self) -> Array:
+        """``r_c s_v``, (C, V)."""
+        return namespace(self.z).exp(self.log_r[:, None] + self.log_s[None, :])
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """How much is smoothed: ``spectral`` in the units of an eigenvalue, ``entrywise`` relative to each weight."""
+
+    spectral: float
+    entrywise: float
+
+
+COLD = Temperatures(0.0, 0.0)
+"""No smoothing: the value of the certificate itself."""
+
+
+@dataclass(frozen=True)
+class Dual:
+    """The concave-in-``(omega z, omega)`` function that certificates are found on.
+
+    ``log_p`` and the arrays of ``box`` are (C, V) on one device.  ``dim`` is that of the head; a ``bias`` is the best
+    for its metric, so ``Pi_r`` projects ``sqrt(r)`` away on the left as ``Pi_s`` does ``sqrt(s)`` on the right.
+    """
+
+    log_p: Array
+    box: Box
+    dim: int
+    bias: bool = False
+    cap: float = math.inf
+
+    @property
+    def width(self) -> int:
+        """Singular values beyond the head's: those a certificate may count."""
+        contexts, vocab = self.log_p.shape
+        return min(contexts - int(self.bias), vocab - 1) - self.dim
+
+    def quadratic(self, metrics: list[Metric]) -> Quadratic:
+        """``sum_k omega_k (E - z_k)^2`` completed to one square."""
+        weights = [metric.omega for metric in metrics]
+        omega = sum(weights[1:], start=weights[0])
+        if len(metrics) == 1:
+            return Quadratic(omega, metrics[0].z, 0 * omega)
+        moments = [weight * metric.z for weight, metric in zip(weights, metrics, strict=True)]
+        centre = sum(moments[1:], start=moments[0]) / omega
+        parts = [w * (metric.z - centre) ** 2 for w, metric in zip(weights, metrics, strict=True)]
+        return Quadratic(omega, centre, sum(parts[1:], start=parts[0]))
+
+    def price(self, metrics: list[Metric], temperature: float = 0.0) -> Peak:
+        """The entrywise maxima."""
+        return peak(self.quadratic(metrics), self.box, self.cap, self.box.w * temperature if temperature > 0 else None)
+
+    def scaled(self, metric: Metric) -> Array:
+        """``X = [Pi_r] D_r^{1/2} (L + z) D_s^{1/2} Pi_s``."""
+        xp = namespace(metric.z)
+        target = self.log_p + metric.z
+        s = xp.exp(metric.log_s - xp.max(metric.log_s))
+        centred = target - ((target @ s) / xp.sum(s))[:, None]
+        if self.bias:
+            r = xp.exp(metric.log_r - xp.max(metric.log_r))
+            centred = centred - ((r @ centred) / xp.sum(r))[None, :]
+        return centred * xp.exp((metric.log_r[:, None] + metric.log_s[None, :]) / 2)
+
+    def __call__(self, metrics: list[Metric], heat: Temperatures = COLD) -> Evaluation:
+        """Value, smoothed value and its gradient.
+
+        Cost: per metric one symmetric eigenvalue problem of size min(C, V) and two products with it; O(K C V) beyond.
+        """
+        xp = namespace(self.log_p)
+        price = self.price(metrics, heat.entrywise)
+        value, smooth = -float(xp.sum(price.value)), -float(xp.sum(price.smooth))
+        gradient = []
+        for metric in metrics:
+            X = self.scaled(metric)
+            tail, smooth_tail, R = self._tail(X, heat.spectral, self.cap / len(metrics))
+            value, smooth = value + tail, smooth + smooth_tail
+            omega = metric.omega
+            d_z = 2 * xp.sqrt(omega) * R + 2 * omega * (price.first - metric.z * price.mass)
+            d_log = R * X - omega * (price.second - 2 * metric.z * price.first + metric.z**2 * price.mass)
+            gradient.append(Metric(d_z, xp.sum(d_log, axis=1), xp.sum(d_log, axis=0)))
+        return Evaluation(value, smooth, gradient)
+
+    def _tail(self, X: Array, temperature: float, cap: float) -> tuple[float, float, Array]:
+        """Capped tail energy of X, the same smoothed, and ``R = X (I - Y)`` without the capped directions."""
+        xp = namespace(X)
+        wide = X.shape[0] <= X.shape[1]
+        energies, U = xp.linalg.eigh(X @ X.T if wide else X.T @ X)
+        host = to_numpy(energies)
+        capped = host.clip(0.0, cap)
+        sharp, _ = occupancy(capped, self.dim, 0.0)
+        y, entropy = occupancy(capped, self.dim, temperature)
+        kept = like((1 - y) * (host < cap), X)
+        B = (U * kept[None, :]) @ U.T
+        return float((1 - sharp) @ capped), float((1 - y) @ capped) - entropy, B @ X if wide else X @ B
+
+
+class Evaluation(NamedTuple):
+    """What the ascent sees at a point."""
+
+    value: float
+    smooth: float
+    gradient: list[Metric]

@@ -1,0 +1,60 @@
+"""The value of a certificate on the safe side: singular values from a full decomposition, roundings taken off."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from synth._array import Array, namespace, to_numpy
+from theory.certificate.dual import Dual, Metric
+
+LEAST = 1e-13
+"""Nats; the rounding of a table of probabilities is no smaller."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+ROUNDINGS = 64
+"""Roundings allowed in the sums, in units of the size of their terms."""
+
+PRECISION = 2e-10
+"""A value that is not known to this relative precision is called 0."""
+
+LEAST = 1e-13
+"""Nats; the rounding of a table of probabilities is no smaller."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def sound_value(dual: Dual, metrics: list[Metric]) -> float:
+    """``sum_k tail - sum T``, lowered by its rounding error; 0 when nothing can be resolved.
+
+    Cost: K singular value decompositions of (C, V), values only.
+    """
+    tail = math.fsum(_tail(dual, metric, dual.cap / len(metrics)) for metric in metrics)
+    price = dual.price(metrics)
+    total = float(namespace(price.value).sum(price.value))
+    error = ROUNDINGS * EPS * (tail + total + _size(dual, metrics, price.root))
+    value = tail - total - error
+    return value if math.isfinite(value) and value > max(error / PRECISION, LEAST) else 0.0
+
+
+def _size(dual: Dual, metrics: list[Metric], root: Array) -> float:
+    """Sum of the terms that cancel in the entrywise maxima, at the root and at a finite left end."""
+    xp = namespace(root)
+    low = xp.where(xp.isfinite(dual.box.low), dual.box.low, root) if dual.cap == math.inf else root
+    sizes = 0 * root
+    for E in (low, root):
+        terms = dual.box.w * (xp.exp(E) + 1 + xp.abs(E))
+        for metric in metrics:
+            terms = terms + metric.omega * (xp.abs(E) + xp.abs(metric.z)) ** 2
+        sizes = xp.maximum(sizes, terms)
+    return float(xp.sum(sizes))
+
+
+def _tail(dual: Dual, metric: Metric, cap: float) -> float:
+    """Capped tail energy, the singular values lowered by a bound on their error."""
+    X = to_numpy(dual.scaled(metric))
+    sigma = np.linalg.svd(X, compute_uv=False)
+    sigma = np.maximum(sigma - 16 * EPS * math.sqrt(max(X.shape)) * float(np.linalg.norm(X)), 0.0)
+    return float(np.sum(np.minimum(sigma[dual.dim :] ** 2, cap)))
