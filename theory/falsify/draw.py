@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from synth import families
+from synth import ContextualDistribution, families
 from theory.falsify.problem import Problem
 from theory.head import HeadSpec
 
@@ -47,18 +47,6 @@ def search(score: Callable[[Problem], float | None], examples: int, seed: int, l
     ``BaseException``, which passes through.
     """
     import hypothesis
-    from hypothesis import strategies as st
-
-    from synth import strategies
-
-    @st.composite
-    def problems(draw: st.DrawFn) -> Problem:
-        tables: Any = st.one_of(strategies.positive_distributions(*SIZES), strategies.distributions(*SIZES))
-        distribution = draw(tables)
-        dim, bias = draw(strategies.head_specs(distribution.vocab))
-        limited = bool(limits) and draw(st.booleans())
-        limit: Limits = draw(st.sampled_from(limits)) if limited else {}
-        return Problem(distribution, HeadSpec(dim, bias, **limit))
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -69,10 +57,28 @@ def search(score: Callable[[Problem], float | None], examples: int, seed: int, l
         phases=(hypothesis.Phase.generate, hypothesis.Phase.target),
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    @hypothesis.given(problems())
+    @hypothesis.given(_problems(limits))
     def one(problem: Problem) -> None:
         found = score(problem)
         if found is not None:
             hypothesis.target(max(-1e3, min(found, 1e3)), label="score")
 
     one()
+
+
+def _problems(limits: list[Limits]) -> Any:
+    """A Hypothesis strategy of problems: a table, then a class for it, limited in half of the cases if any are."""
+    from hypothesis import strategies as st
+
+    from synth import strategies
+
+    tables = st.one_of(strategies.positive_distributions(*SIZES), strategies.distributions(*SIZES))
+    limited = st.sampled_from([{}] * max(len(limits), 1) + limits)
+
+    def of(distribution: ContextualDistribution) -> Any:
+        def build(pair: tuple[int, bool], limit: Limits) -> Problem:
+            return Problem(distribution, HeadSpec(*pair, **limit))
+
+        return st.builds(build, strategies.head_specs(distribution.vocab), limited)
+
+    return tables.flatmap(of)
