@@ -128,8 +128,8 @@ def column_tails(gram: Gram, dims: Sequence[int]) -> Tails:
 def certified_tails(gram: Gram, dims: Sequence[int], vectors: int = 512, passes: int = 4, seed: int = 0) -> Tails:
     """Intervals from ``vectors`` Ritz vectors after ``passes`` of block power iteration, joined with the column bounds.
 
-    O(passes (nnz + V vectors) vectors) time, O(V vectors) memory.  ``failure`` is ``FAILURE``; the bounds are exact up
-    to rounding of ``V eps |M|_F^2``.
+    O(passes (nnz + V vectors) vectors) time, O(V vectors) memory.  ``failure`` is ``FAILURE``; the bounds hold with
+    rounding, for which ``V eps |M|_F^2`` is set aside.
     """
     integer("vectors", vectors, 1, gram.size, "there are no more")
     integer("passes", passes, 1)
@@ -138,8 +138,10 @@ def certified_tails(gram: Gram, dims: Sequence[int], vectors: int = 512, passes:
     delta = _norm_outside(gram, Q, rng)
     columns, total = column_tails(gram, dims), gram.trace
     inside = np.minimum(at, vectors)
-    upper = np.minimum(columns.upper, total - np.concatenate([[0.0], np.cumsum(theta)])[inside])
-    lower = np.maximum(columns.lower, _lower(theta, S, delta, at, total))
+    slack = gram.size * np.finfo(float).eps * total  # rounding of sums and eigenvalues
+    upper = np.minimum(columns.upper, slack + total - np.concatenate([[0.0], np.cumsum(theta)])[inside])
+    upper = np.maximum(upper, 0.0)
+    lower = np.maximum(columns.lower, _lower(theta, S, delta, at, total) - slack)
     return Tails(at, np.minimum(lower, upper), upper, total, FAILURE)
 
 

@@ -155,6 +155,13 @@ def test_the_null_is_the_tail_of_the_marginal():
     assert one_hot_share(M) == 0.5
 
 
+def test_a_rank_one_matrix_has_no_tail_and_no_warning():
+    M = csr_array(np.full((1, 50), 0.02))
+    lower, upper = certified_tails(Gram.of(M), [0, 1, 2], 5).w_error()
+    assert abs(lower[0] - 1) <= rounding(1, 50**2)
+    assert np.all(upper[1:] ** 2 <= rounding(1, 50**2))
+
+
 def test_scaling_the_matrix_scales_the_tails():
     M = csr_array(ngram_like(13))
     one, other = (certified_tails(Gram.of(scale * M), [3, 9], 20, seed=4) for scale in (1.0, 4.0))
