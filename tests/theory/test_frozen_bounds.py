@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,8 @@ from theory.frozen.uppers import best_truncation
 from theory.geometry import centre, to_metric
 from theory.recheck.frozen import verify_frozen
 
+PAGES = Path(__file__).parents[2] / "docs" / "theorems"
+SECTIONS = ("Setting:", "Statement:", "Side:", "Tight when:", "Assumes:", "Units:", "Cost:", "Fails as:", "Reference:")
 WORLD = problem(3, rows=80, width=4, vocab=7)
 UPPERS = [entry.name for entry in frozen_catalogue if entry.side is Side.UPPER]
 
@@ -199,6 +204,25 @@ def test_clusters_partition_and_their_tails_fall_with_their_number():
     alone = clustered_tails(WORLD, np.arange(WORLD.rows))
     assert np.all(alone[1:] <= rounding(1.0, WORLD.rows))
     assert np.all(np.diff(one) <= 0)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in frozen_catalogue])
+def test_every_frozen_bound_has_its_docstring_and_its_page(name):
+    text = (PAGES / f"{name}.md").read_text()
+    source = frozen_catalogue[name].function.__module__.replace(".", "/") + ".py"
+    assert text.startswith(f"# {name}\n")
+    assert {"**Statement.**", "**Tight when.**", "**Code.**"} <= set(re.findall(r"\*\*[A-Z][a-z ]+\.\*\*", text))
+    assert f"../../{source}" in text
+    assert all(f"\n    {section}" in frozen_catalogue[name].function.__doc__ for section in SECTIONS)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in frozen_catalogue])
+def test_the_example_of_a_docstring_runs(name):
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(frozen_catalogue[name].function, name, globs={}):
+        runner.run(example)
+    assert runner.tries >= 4
+    assert runner.failures == 0
 
 
 @pytest.mark.parametrize(

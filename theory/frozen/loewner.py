@@ -118,20 +118,21 @@ def _floor(data: tuple[np.ndarray, ...], tokens: np.ndarray, clip: Any, W: np.nd
 def _tokens_and_coupling(lifted: np.ndarray, a: np.ndarray, bias: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens used (V,); ``s`` (V,), least eigenvalue of each ``C_v^c`` in whitened features; ``T T'`` (N, N).
 
-    ``a`` (N, V) includes the weights.  A token whose ``C_v`` is singular to rounding has to be left out of ``a``.
+    ``a`` (N, V) includes the weights.  A token whose ``C_v`` is singular to rounding is left out of ``a``.
     """
-    moments = [lifted.T @ (column[:, None] * lifted) for column in a.T]
-    spectra = [np.linalg.eigh(C) for C in moments]
-    usable = np.array([values[0] > 1e-9 * values[-1] > 0 for values, _ in spectra])
-    a = a * usable
     gram, s = np.zeros((len(a), len(a))), np.zeros(a.shape[1])
-    total = a.sum(axis=1)
-    scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
-    for v in np.flatnonzero(usable):
-        values, vectors = spectra[v]
-        side = (scale * a[:, v])[:, None] * (lifted @ (vectors / np.sqrt(values)))
+    usable = np.zeros(a.shape[1], dtype=bool)
+    for v, weight in enumerate(a.T):
+        C = lifted.T @ (weight[:, None] * lifted)
+        values, vectors = np.linalg.eigh(C)
+        usable[v] = values[0] > 1e-9 * values[-1] > 0
+        if not usable[v]:
+            continue
+        side = weight[:, None] * (lifted @ (vectors / np.sqrt(values)))
         gram += side @ side.T
-        C = moments[v]
         inner = C[:-1, :-1] - np.outer(C[:-1, -1], C[-1, :-1]) / C[-1, -1] if bias else C
         s[v] = max(0.0, float(np.linalg.eigvalsh(inner)[0]) - SHAVE * values[-1])
+    total = a[:, usable].sum(axis=1)
+    scale = np.where(total > 0, 1 / np.sqrt(np.where(total > 0, total, 1.0)), 0.0)
+    gram *= scale[:, None] * scale[None, :]
     return usable, s, gram

@@ -42,7 +42,7 @@ class Step:
         return max(0.0, self.before - self.decrement)
 
 
-def newton_step(problem: FrozenProblem, head: FrozenHead, metric: Metric, iterations: int = 15) -> Step:
+def newton_step(problem: FrozenProblem, head: FrozenHead, metric: Metric, iterations: int = 8) -> Step:
     """One damped Gauss-Newton step from ``head``; the metric gives the coordinates.
 
     Cost: ``iterations`` passes of O(N V (k + r)) for each damping tried (one, where the loss is near its quadratic),

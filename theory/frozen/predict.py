@@ -37,7 +37,7 @@ class Effort:
     """
 
     steps: int = 2
-    iterations: int = 15
+    iterations: int = 8
     clusters: int = 8
     curvature: float | None = None
     margin: float = 0.75
@@ -142,7 +142,7 @@ def _point(
     lower = frozen_catalogue["frozen-lower"](problem, FrozenSpec(rank, curvature)).value if effort.floor else 0.0
     predicted = max(predicted, min(lower, upper))
     low = max(0.0, lower, predicted - (path.start - predicted) / 2)
-    held_out = _held_out(problem, head, rank, predicted, effort) if effort.folds else None
+    held_out = _held_out(problem, head, rank, (predicted, upper), effort) if effort.folds else None
     return FrozenPoint(
         rank, predicted, *closed, lower, upper, min(low, predicted), curvature, head, found, held_out, path.passes
     )
@@ -171,19 +171,23 @@ def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
     return Path(head, start, predicted, passes)
 
 
-# The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below.
-# The interval runs from the one to the other, half as far again above, and three standard errors beyond: rows with
-# heavy tails make the error of a mean uncertain itself.
+# The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below, and
+# below it what the prediction inside the sample may be off, about its distance to the witness.  The interval runs from
+# the one to the other, half as far again above, and three standard errors beyond: rows with heavy tails make the error
+# of a mean uncertain itself.
 
 
-def _held_out(problem: FrozenProblem, head: FrozenHead, rank: int, inside: float, effort: Effort) -> HeldOut:
+def _held_out(
+    problem: FrozenProblem, head: FrozenHead, rank: int, inside: tuple[float, float], effort: Effort
+) -> HeldOut:
     """Both corrections of ``theory.frozen.sample``."""
     folds = min(effort.folds, problem.rows)
     split = cross_validated(problem, lambda part: descended(part, rank, effort).head, folds, effort.seed)
     chart = Chart(problem, information(problem))
     first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations)
-    point = extrapolated(inside, split, folds)
-    bottom = min(inside + first.value, point.value)
+    predicted, upper = inside
+    point = extrapolated(predicted, split, folds)
+    bottom = min(predicted - (upper - predicted) + first.value, point.value)
     top = max(split.value, point.value)
     low = max(0.0, bottom - ERRORS * float(np.hypot(split.error, first.error)))
     return HeldOut(point.value, low, top + (top - bottom) / 2 + ERRORS * split.error, split, first)

@@ -28,6 +28,9 @@ from synth import logspace
 from synth._array import Array, device, is_array, like, namespace
 from theory.head import CHUNK_ENTRIES
 
+LEAST_ROWS = 256
+"""Rows of a block at least, so that adding up V x D gradients costs less than making them."""
+
 KEPT_ENTRIES = 2**22
 """Entries (N V) up to which the laws are kept after they were first formed (32 MiB in float64)."""
 
@@ -118,7 +121,7 @@ class FrozenProblem:
         return replace(self, X=xp.take(self.X, index, axis=0), weights=weights / xp.sum(weights))
 
     def blocks(self) -> Iterator[Block]:
-        """Rows in blocks of at most ``CHUNK_ENTRIES`` logits; kept when all of them are few."""
+        """Rows in blocks of about ``CHUNK_ENTRIES`` logits, ``LEAST_ROWS`` at least; kept when all of them are few."""
         if self.rows * self.vocab <= KEPT_ENTRIES:
             yield from self._kept
         else:
@@ -129,7 +132,7 @@ class FrozenProblem:
         return list(self._formed())
 
     def _formed(self) -> Iterator[Block]:
-        step = max(1, CHUNK_ENTRIES // self.vocab)
+        step = max(LEAST_ROWS, CHUNK_ENTRIES // self.vocab)
         for start in range(0, self.rows, step):
             stop = min(start + step, self.rows)
             X = self.X[start:stop, :]
