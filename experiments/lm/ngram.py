@@ -100,7 +100,7 @@ def _curve(corpus: Corpus, order: int, vectors: int, seed: int) -> pd.DataFrame:
 def _tails(gram: Gram, dims: list[int], vectors: int, seed: int) -> Tails:
     if gram.size <= EXACT:
         return exact_tails(gram, dims)
-    return certified_tails(gram, dims, min(vectors, gram.size), passes=3, seed=seed)
+    return certified_tails(gram, dims, min(vectors, gram.size), passes=5, seed=seed)
 
 
 def dimensions(rank: int) -> list[int]:
