@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 
 from synth import ContextualDistribution, families, strategies
 from tests.theory.worlds import ALL, dirichlet, tilted
 from tests.theory.wrong_bounds import RIGHT, WRONG, Concave
 from tests.tolerances import ORDER, WITNESS
 from theory import Bound, Head, HeadSpec, NotApplicable, Side, Status, catalogue, unigram_truncation, verify
-from theory.falsify import Options, conjecture, falsify
+from theory.falsify import Options, conjecture, descent, falsify
 from theory.falsify.adversarial import ascend
 from theory.falsify.descent import QUICK, THOROUGH, best_head, table_gradient
 from theory.falsify.oracle import judge
@@ -173,6 +174,28 @@ def test_heads_for_a_limited_class_are_members(limit):
     _, free = best_head(Problem(distribution, HeadSpec(1, True)), THOROUGH)
     assert head.belongs_to(spec, distribution)
     assert free < gap < math.log(5) - distribution.entropy
+
+
+@pytest.mark.parametrize("limit", [{"max_underestimate": 0.1}, {"logit_range": 0.5}, {"norm": 0.7}])
+def test_the_price_of_leaving_a_class_has_the_derivative_it_says(limit):
+    problem = Problem(dirichlet(4, 5), HeadSpec(2, True, **limit))
+    rng = np.random.default_rng(0)
+    x, direction = rng.standard_normal(23), rng.standard_normal(23)
+
+    def price(x):
+        H, W, b = descent._split(problem, x)
+        A = H @ W.T + b
+        on_logits, push = descent._penalty(problem, A, A - logsumexp(A, axis=1, keepdims=True))
+        on_factors, slope = descent._norm_penalty(problem, H, W, b)
+        chain = np.concatenate([(push @ W).ravel(), (push.T @ H).ravel(), push.sum(axis=0)])
+        return on_logits + on_factors, chain + slope
+
+    value, gradient = price(x)
+    steps, errors = np.array([1e-3, 3e-4, 1e-4]), []
+    for t in steps:
+        errors.append(abs(price(x + t * direction)[0] - value - t * gradient @ direction))
+    assert value > 0
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 2 - ORDER
 
 
 def test_heads_with_rounded_logits_are_members():
