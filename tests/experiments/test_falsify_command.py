@@ -76,6 +76,16 @@ def test_the_side_of_a_bound_can_be_turned_against_it(here, capsys):
     assert "nothing was tested" in capsys.readouterr().out
 
 
+def test_a_terminal_sees_one_line_of_progress_and_a_pipe_none(here, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["falsify", "my_claims:fair", "--seconds", "1.5", "--limits", "--formats"]) == 0
+    seen = capsys.readouterr().err
+    assert "1 problems, 0 s, nothing claimed yet" in seen
+    assert "nearest claim / truth 0." in seen
+    assert "\n" not in seen
+    assert seen.endswith("\r\x1b[K")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
