@@ -3,7 +3,8 @@
     python -m tests.bench.frozen_curve [--only SET ...] [--rows N] [--seeds K] [--out FOLDER]
 
 For each set, the curve is predicted from features and full head, then trained rank by rank, and evaluated on contexts
-not seen.  ``--seeds`` smaller problems of each set follow, for the share of ranks whose intervals hold.
+not seen.  One rank by the number of contexts follows, and ``--seeds`` smaller problems of each set, for the share of
+ranks whose intervals hold.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from experiments.heads.frozen import FrozenFit, frozen_curve
 from synth import ContextualDistribution
 from tests.bench.frozen_sets import SETS
 from tests.bench.report import setting
-from theory.frozen import FrozenHead, FrozenPoint, FrozenProblem, excess, predict_curve
+from theory.frozen import Effort, FrozenHead, FrozenPoint, FrozenProblem, excess, predict_curve
 
 RANKS = (1, 2, 4, 8, 12, 16, 24, 28)
 SMALL = {"rows": 400, "rows_unseen": 4000, "width": 12, "vocab": 60}
 SMALL_RANKS = (1, 2, 3, 6, 9, 11)
+SIZED, SIZES = 8, (300, 600, 1200, 2400)
 UNSEEN = 8000
 TRAINED = Options(tolerance=1e-6, max_evaluations=1000)
 
@@ -64,10 +66,12 @@ class Row:
         return point.lower <= self.trained and below, point.low <= self.trained and below, outside
 
 
-def compare(seen: FrozenProblem, unseen: FrozenProblem, ranks: Sequence[int]) -> tuple[list[Row], float, float]:
+def compare(
+    seen: FrozenProblem, unseen: FrozenProblem, ranks: Sequence[int], effort: Effort | None = None
+) -> tuple[list[Row], float, float]:
     """Rows by rank, and the seconds that predicting and training took."""
     began = time.perf_counter()
-    points = predict_curve(seen, ranks)
+    points = predict_curve(seen, ranks, effort)
     predicted = time.perf_counter() - began
     target = ContextualDistribution.from_logits(seen.X @ seen.W.T + seen.full_bias, seen.weights)
     identity = np.eye(seen.width)
@@ -130,6 +134,29 @@ def table(name: str, rows: Sequence[Row], predicted: float, trained: float) -> s
     return "\n".join(lines)
 
 
+def sizes(counts: Sequence[int]) -> str:
+    """One rank of each set by the number of contexts, in sample and unseen."""
+    lines = [
+        "## The size of the sample", "",
+        f"Rank {SIZED}; *optimism* is the first-order difference of the two losses, by random signs.", "",
+        "| set | contexts | trained | predicted | unseen | predicted (unseen) | split | optimism |", "|" + "---|" * 8,
+    ]  # fmt: skip
+    for name, make in SETS.items():
+        for count in counts:
+            (row,) = compare(*make(count, UNSEEN), (SIZED,), Effort(floor=False))[0]
+            held = row.point.held_out
+            assert held is not None
+            cells = [
+                name, str(count), _number(row.trained), _number(row.point.predicted),
+                f"{_number(row.unseen)} ± {_number(row.error)}",
+                f"{_number(held.predicted)} ({_number(held.low)} to {_number(held.high)})",
+                f"{_number(held.split.value)} ± {_number(held.split.error)}",
+                f"{_number(held.optimism.value)} ± {_number(held.optimism.error)}",
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def coverage(seeds: int) -> str:
     """Smaller problems of each set: how far off, and how often the intervals hold."""
     lines = [
@@ -190,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in chosen.only:
         parts.append(table(name, *compare(*SETS[name](chosen.rows, UNSEEN), RANKS)))
         print(parts[-1], flush=True)
+    parts.append(sizes(SIZES))
+    print(parts[-1], flush=True)
     if chosen.seeds:
         parts.append(coverage(chosen.seeds))
         print(parts[-1])

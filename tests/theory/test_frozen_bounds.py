@@ -53,6 +53,8 @@ def test_no_head_lies_below_the_floor_of_its_own_curvature(world, rank, seed, ne
     found = excess(world, random_head(world, rank, seed, nearness))
     bound = frozen_catalogue["frozen-lower"](world, FrozenSpec(rank, found.curvature))
     assert bound.value <= found.gap + rounding(1.0, world.rows * world.vocab)
+    if found.underestimate > 1e-3:
+        assert FrozenSpec.underestimating(rank, found.underestimate).curvature <= found.curvature * (1 + identity())
 
 
 @settings(max_examples=40)
@@ -235,6 +237,7 @@ def test_the_example_of_a_docstring_runs(name):
         (lambda: FrozenProblem.of(np.ones((3, 2)), np.ones((4, 2)), None, np.zeros(3)), "positive"),
         (lambda: frozen_catalogue["frozen-raw"](WORLD, FrozenSpec(5)), "between 0 and min"),
         (lambda: FrozenSpec(1, -1.0), "curvature"),
+        (lambda: FrozenSpec.underestimating(1, 0.0), "limit"),
         (lambda: frozen_catalogue["frozen-none"], "no frozen-feature bound"),
         (lambda: frozen_catalogue.register("frozen-raw", Side.UPPER), "registered already"),
         (lambda: clusters(WORLD, 0), "count"),

@@ -10,6 +10,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from synth import logspace
 from theory.bound import Bound, Claim, NotApplicable, Side, Status
 from theory.frozen.problem import FrozenProblem
 
@@ -28,6 +31,13 @@ class FrozenSpec:
     def __post_init__(self) -> None:
         if self.curvature is not None and not 0 < self.curvature < math.inf:
             raise ValueError(f"curvature must be a number > 0 or None (no limit), found {self.curvature!r}")
+
+    @classmethod
+    def underestimating(cls, rank: int, limit: float) -> FrozenSpec:
+        """The class that holds every head with ``q >= e^-limit p`` entrywise: ``c = (e^-M - 1 + M) / M^2``."""
+        if not 0 < limit < math.inf:
+            raise ValueError(f"the limit on log p - log q must be a number > 0, found {limit!r}")
+        return cls(rank, float(logspace.rho(np.array(-limit))) / limit**2)
 
 
 FrozenFunction = Callable[[FrozenProblem, FrozenSpec], Claim]

@@ -30,7 +30,6 @@ from typing import Any
 
 import numpy as np
 
-from synth import logspace
 from synth._array import to_numpy
 from theory.frozen.problem import FrozenProblem
 
@@ -58,11 +57,6 @@ class Floor:
         """Plain arrays for the re-check."""
         names = ("rows", "tokens", "clip", "used", "G", "s", "gamma")
         return {name: getattr(self, name) for name in names}
-
-
-def kappa(M: float) -> float:
-    """``(e^-M - 1 + M) / M^2``, 1/2 at M = 0."""
-    return float(logspace.rho(np.array(-M))) / M**2 if M > 1e-8 else 0.5
 
 
 def floors(problem: FrozenProblem, blocks: list[np.ndarray], tokens: int) -> Iterator[list[Floor]]:
