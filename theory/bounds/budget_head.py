@@ -64,8 +64,8 @@ def budget_head(distribution: ContextualDistribution, spec: HeadSpec) -> Claim:
     >>> from synth import families
     >>> from theory import HeadSpec, catalogue
     >>> pairs, bound = families.all_k_subsets(6, 2), catalogue["budget-head"]
-    >>> [round(bound(pairs, HeadSpec(4, logit_range=B)).value, 3) for B in (1.0, 10.0, 100.0)]
-    [0.685, 0.097, 0.0]
+    >>> [round(bound(pairs, HeadSpec(4, logit_range=B)).value, 3) for B in (10.0, 100.0)]
+    [0.097, 0.0]
     """
     if spec.logit_range is None and spec.norm is None and spec.float_format is None:
         raise NotApplicable("needs a budget; set logit_range, norm or float_format in the HeadSpec")
