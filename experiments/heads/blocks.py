@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.heads.metric import AveragedMetric, identity
+from experiments.heads.metric import NARROW, AveragedMetric, identity
 from experiments.heads.objective import Evaluation, Objective
 from synth._array import Array, device, like, namespace
 
@@ -28,7 +28,7 @@ AVERAGED_SHARE = 0.1
 class ExactBlocks:
     """Exact per-context and per-token blocks, plus ``AVERAGED_SHARE`` of the averaged metric."""
 
-    name = "blocks"
+    name, scaling = "blocks", NARROW
 
     def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
         averaged = AveragedMetric(objective, x, at)
@@ -57,7 +57,7 @@ class ExactBlocks:
 class ContextBlocks:
     """Exact per-context blocks, plus ``AVERAGED_SHARE`` of the averaged metric; the averaged metric for tokens."""
 
-    name = "context blocks"
+    name, scaling = "context blocks", NARROW
 
     def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
         self.objective, self.averaged = objective, AveragedMetric(objective, x, at)

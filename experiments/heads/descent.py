@@ -64,14 +64,16 @@ def plan_within(
     """The plan of one minimisation within the memory budget."""
     pair = 2 * 8 * objective.size
     room = options.memory - 6 * pair
-    refined = next((kind for kind in metrics_of(objective).refined if kind.bytes_needed(objective) <= room), None)
+    metrics = metrics_of(objective)
+    refined = next((kind for kind in metrics.refined if kind.bytes_needed(objective) <= room), None)
     left = options.memory - (0 if refined is None else refined.bytes_needed(objective))
     return Plan(
         decrement,
         evaluations,
         enough,
+        first=metrics.first.name,
         refined=refined,
-        warm_up=max(20, objective.dim // 2),
+        warm_up=metrics.warm_up,
         refresh=30 if objective.dim < 64 else 60,
         history=int(min(HISTORY, max(5, left // pair))),
     )
@@ -108,17 +110,19 @@ def homotopy(objective: Objective, x: Array, options: Options, watch: Watch | No
 
 
 def certified_descent(
-    objective: Objective | Problem, x: Array, options: Options, watch: Watch | None
+    objective: Objective | Problem, x: Array, options: Options, watch: Watch | None, spent: float = 0.0
 ) -> tuple[Trace, float, list[tuple[float, float]]]:
     """Alternate minimisation and certificate; returns the last trace, the certified excess (nan: none), the course.
 
-    Only the first minimisation warms up on the averaged metric; the later ones start near a minimum.
+    Only the first minimisation warms up on the cheap metric, and for so much less as ``spent``, the evaluations that
+    led to x; the later ones start near a minimum.
     """
     target = options.tolerance / 10
     course: list[tuple[float, float]] = []
     while True:
         plan = plan_within(objective, options, target, options.max_evaluations, options.tolerance / 10)
-        trace = minimise(objective, x, replace(plan, warm_up=0) if course else plan, watch)
+        warm_up = 0 if course else max(0, int(plan.warm_up - spent))
+        trace = minimise(objective, x, replace(plan, warm_up=warm_up), watch)
         course += trace.course
         spent = objective.evaluations >= options.max_evaluations or target < SMALLEST_DECREMENT
         if trace.stalled or spent or trace.at.gap <= options.tolerance / 10:
@@ -127,7 +131,7 @@ def certified_descent(
         x = trace.x
         if diverges(objective, x):
             continue
-        build = plan.refined or metrics_of(objective).averaged
+        build = plan.refined or metrics_of(objective).first
         metric = build(objective, trace.x, trace.at)
         certificate = newton_decrement(objective, trace.x, trace.at, metric)
         if certificate.excess <= options.tolerance:

@@ -1,8 +1,8 @@
 """L-BFGS whose initial inverse Hessian is a metric of the problem (``experiments.heads.metric``).
 
 Two-loop recursion (Nocedal & Wright, Algorithm 7.4) with ``H_0 = gamma B^-1``, gamma the usual scaling measured in
-that metric and kept within [0.1, 10], and a weak Wolfe line search by bracketing.  The metric is the averaged one for
-the first iterations, then the exact blocks, rebuilt every ``refresh`` iterations.
+that metric and kept within the range it names, and a weak Wolfe line search by bracketing.  The metric is the cheap one
+for the first iterations, then the exact blocks, rebuilt every ``refresh`` iterations.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Plan:
     decrement: float
     evaluations: float
     enough: float = -math.inf
+    first: str = "averaged"
     refined: Refined | None = None
     warm_up: int = 20
     refresh: int = 30
@@ -38,7 +39,7 @@ class Plan:
     @property
     def metric(self) -> str:
         """Name of the metric that serves after the warm-up."""
-        return "averaged" if self.refined is None else self.refined.name
+        return self.first if self.refined is None else self.refined.name
 
 
 @dataclass
@@ -102,7 +103,7 @@ def minimise(
 
 
 class _Schedule:
-    """Which metric to use now: averaged and fresh while warming up, then blocks, rebuilt now and then."""
+    """Which metric to use now: the first and fresh while warming up, then blocks, rebuilt now and then."""
 
     def __init__(self, objective: Objective | Problem, plan: Plan) -> None:
         self.objective, self.plan, self.metrics = objective, plan, metrics_of(objective)
@@ -113,7 +114,7 @@ class _Schedule:
         """The metric for the next step."""
         refined = self.plan.refined
         if refined is None or trace.iterations < self.plan.warm_up:
-            return self.metrics.averaged(self.objective, trace.x, trace.at)
+            return self.metrics.first(self.objective, trace.x, trace.at)
         if self.blocks is None or trace.iterations >= self.built + self.plan.refresh:
             self.blocks, self.built = refined(self.objective, trace.x, trace.at), trace.iterations
         return self.blocks
@@ -130,7 +131,8 @@ def _two_loop(objective: Objective | Problem, gradient: Array, pairs: deque[_Pai
     if pairs:
         last = pairs[-1]
         gamma = 1.0 / (last.inverse * objective.dot(last.y, metric.solve(last.y)))
-        z *= min(max(gamma, 0.1), 10.0)
+        least, most = metric.scaling
+        z *= min(max(gamma, least), most)
     for pair, alpha in zip(pairs, reversed(alphas), strict=True):
         z += (alpha - pair.inverse * objective.dot(pair.y, z)) * pair.s
     return z

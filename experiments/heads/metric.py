@@ -1,15 +1,17 @@
 """Metrics for the factors of a head: cheap, structured stand-ins for the inverse Hessian.
 
 ``AveragedMetric`` replaces every q_c by the head's unigram law (the preconditioner of scaled gradient descent: Tong, Ma
-& Chi 2021): almost free.  ``experiments.heads.blocks`` refines it by exact Gauss-Newton blocks.  Each acts as the
-initial inverse Hessian of L-BFGS and as the preconditioner of the Newton certificate.
+& Chi 2021): almost free.  Where P has zeros the factors grow without end while the laws they give hardly move; the
+averaged curvature then grows too and holds every step back, so ``WhitenedMetric``, which only knows how often contexts
+and tokens occur, serves at first.  ``experiments.heads.blocks`` refines either by exact Gauss-Newton blocks.  Each acts
+as the initial inverse Hessian of L-BFGS and as the preconditioner of the Newton certificate.
 
 These serve ``Objective``; another kind of objective (a ``Problem``) names its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,11 +20,18 @@ from synth import ContextualDistribution
 from synth._array import Array, device, epsilon
 from theory import Head
 
+WHITENED_ITERATIONS = 150
+"""Iterations on the whitened metric, where P has zeros, before exact blocks take over."""
+
 
 class Metric(Protocol):
-    """A positive-definite approximation B of the Hessian that can be solved with."""
+    """A positive-definite approximation B of the Hessian that can be solved with.
+
+    ``scaling`` is the range in which L-BFGS may scale ``B^-1``: narrow where B has the right size by itself.
+    """
 
     name: str
+    scaling: tuple[float, float]
 
     def solve(self, gradient: Array) -> Array:
         """``B^-1 gradient``, packed (n,)."""
@@ -92,6 +101,20 @@ class Problem(Protocol):
         ...
 
 
+NARROW, WIDE = (0.1, 10.0), (1e-6, 1e6)
+"""Ranges of ``Metric.scaling``."""
+
+
+class FirstMetric(Protocol):
+    """A metric that costs nearly nothing, as a class."""
+
+    name: str
+
+    def __call__(self, objective: Any, x: Array, at: Evaluation) -> Metric:
+        """The metric at x."""
+        ...
+
+
 class Refined(Protocol):
     """A metric with exact blocks, as a class: what it is called, how it is built, what memory it takes."""
 
@@ -110,17 +133,19 @@ class Refined(Protocol):
 class Metrics:
     """The metrics of one kind of objective, built from ``(objective, x, evaluation)``.
 
-    ``refined`` are those with exact blocks, the best first: the first that fits the memory budget serves.
+    ``first`` serves for ``warm_up`` iterations and wherever no other fits; ``refined`` are those with exact blocks, the
+    best first: the first that fits the memory budget serves.
     """
 
-    averaged: Callable[[Any, Array, Evaluation], Metric]
+    first: FirstMetric
     refined: Sequence[Refined] = ()
+    warm_up: int = 20
 
 
 class AveragedMetric:
     """``pi_c (x) Cov_qbar(W)`` for contexts and ``qbar_v (x) H~' pi H~`` for tokens, qbar the head's unigram law."""
 
-    name = "averaged"
+    name, scaling = "averaged", NARROW
 
     def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
         xp = objective.xp
@@ -144,12 +169,28 @@ class AveragedMetric:
         )
 
 
+class WhitenedMetric:
+    """``pi_c I`` for contexts and ``base_v I`` for tokens: how often each occurs, and nothing of the head."""
+
+    name, scaling = "whitened", WIDE
+
+    def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
+        self.objective = objective
+
+    def solve(self, gradient: Array) -> Array:
+        """``B^-1 gradient``, packed (n,)."""
+        gradient_H, gradient_W = self.objective.split(gradient)
+        return self.objective.join(gradient_H / self.objective.pi[:, None], gradient_W / self.objective.base[:, None])
+
+
 def metrics_of(objective: Objective | Problem) -> Metrics:
     """The metrics that serve an objective: those of this file and of ``blocks``, or those it names itself."""
     if isinstance(objective, Objective):
         from experiments.heads.blocks import ContextBlocks, ExactBlocks
 
-        return Metrics(AveragedMetric, (ExactBlocks, ContextBlocks))
+        if objective.distribution.is_positive or objective.ridge:
+            return Metrics(AveragedMetric, (ExactBlocks, ContextBlocks), max(20, objective.dim // 2))
+        return Metrics(WhitenedMetric, (ExactBlocks, ContextBlocks), WHITENED_ITERATIONS)
     return objective.metrics
 
 

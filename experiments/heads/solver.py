@@ -16,8 +16,9 @@ from synth import ContextualDistribution
 from synth._array import Array
 from theory import Head, HeadSpec
 
-RACE = 0.15
-"""Share of the evaluations that each contender gets where P has zeros, before the leader takes the rest."""
+RACE, SHORTEST_RACE = 0.15, 1000
+"""Share of the evaluations that each contender gets where P has zeros, before the leader takes the rest, and how many
+evaluations there must be for a race to pay."""
 
 HEAT, FINALISTS = 80, 0.125
 """Evaluations that each of many random starts gets where P is positive, and the share of them that goes on."""
@@ -140,7 +141,7 @@ class Search:
         heats = sorted((self.random_run(number, HEAT) for number in range(count)), key=lambda result: result.gap)
         spent, beaten = sum(heat.evaluations for heat in heats[finalists:]), count - finalists
         for heat in heats[:finalists]:
-            final = self.run(heat.start, self.objective().pack(heat.head), False)
+            final = self.run(heat.start, self.objective().pack(heat.head), False, heat.evaluations)
             yield replace(final, evaluations=final.evaluations + heat.evaluations + spent, starts=1 + beaten)
             spent, beaten = 0.0, 0
 
@@ -157,11 +158,18 @@ class Search:
     def race(self, heads: Sequence[Head]) -> Generator[Fit, None, Fit]:
         """With zeros in P: a share ``RACE`` of the evaluations for each contender, the rest for the leader.
 
+        Where there are fewer than ``SHORTEST_RACE`` to spend, the lowest starting point takes them all.
+
         Contenders are the lowest closed form, on its own and led by a ridge homotopy (better on small tables of hard
         choices, worse on n-grams), and the lowest grown head.  What an early end leaves goes to random starts.
         """
         name, x = self.closed_form()
         contenders = [(name, x, False), *((*grown, False) for grown in [self.grown(heads)] if grown is not None)]
+        if self.options.max_evaluations < SHORTEST_RACE:
+            objective = self.objective()
+            alone = self.run(*min(contenders, key=lambda contender: objective.value(contender[1])))
+            yield alone
+            return alone
         contenders.append((f"{name}, led", x, True))
         share, results = self.budget(RACE * self.options.max_evaluations), []
         for contender in contenders:
@@ -171,7 +179,7 @@ class Search:
                 return results[-1]
         leader = min(results, key=lambda result: result.gap)
         rest = self.budget(self.options.max_evaluations - sum(result.evaluations for result in results))
-        leader = rest.run(leader.start, rest.objective().pack(leader.head), False)
+        leader = rest.run(leader.start, rest.objective().pack(leader.head), False, leader.evaluations)
         yield leader
         spent = sum(result.evaluations for result in results) + leader.evaluations
         number = self.options.random_starts
@@ -196,12 +204,17 @@ class Search:
         x = starts.random_start(self.objective(), self.options.seed + number)
         return self.budget(evaluations).run(f"random {number}", x, not self.distribution.is_positive)
 
-    def run(self, name: str, x: Array, led: bool) -> Fit:
-        """From one starting point, led by a ridge homotopy or not, to a certified minimum or as far as it goes."""
+    def run(self, name: str, x: Array, led: bool, spent: float = 0.0) -> Fit:
+        """From one starting point, led by a ridge homotopy or not, to a certified minimum or as far as it goes.
+
+        ``spent``: evaluations of an earlier run that led to x.
+        """
         objective, options = self.objective(), self.options
+        if not self.distribution.is_positive and not spent:
+            x = starts.balanced(objective, x)
         if led and objective.value(x) > options.tolerance:
             x = homotopy(objective, x, options, self.watch)
-        trace, excess, course = certified_descent(objective, x, options, self.watch)
+        trace, excess, course = certified_descent(objective, x, options, self.watch, spent)
         head = objective.head(trace.x)
         gap = head.gap(self.distribution)
         status, excess = _verdict(objective, trace, gap, excess, options)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.heads.objective import Objective
-from synth._array import Array, device, like, to_numpy
+from synth._array import Array, device, epsilon, like, to_numpy
 from theory import Head, catalogue
 
 WITNESSES = ("plug-in-unigram", "plug-in-svd", "moment-curve", "staircase-head", "unigram")
@@ -44,6 +44,28 @@ def truncated(objective: Objective, head: Head) -> Array:
     H = (left @ U[:, :dim]) * root / root_pi
     W = (right @ Vt[:dim, :].T) * root / root_base
     return objective.pack(Head(H, W, head.b))
+
+
+def balanced(objective: Objective, x: Array) -> Array:
+    """The same logits with ``H' D_pi H = W' D_base W`` diagonal, the bias left alone; idle dimensions stay.
+
+    With ``M``, ``N`` the two moments and ``M^{1/2} N M^{1/2} = U D U'``, ``G = M^{-1/2} U D^{1/4}`` turns H into H G
+    and W into W G^{-T}.
+    """
+    xp = objective.xp
+    H, Wt = objective.split(x)
+    W = Wt[:, : objective.dim]
+    (of_H,) = objective.summed(H.T @ (objective.pi[:, None] * H))
+    of_W = W.T @ (objective.base[:, None] * W)
+    squares, frame = xp.linalg.eigh(of_H)
+    if not float(squares[0]) > epsilon(x) * float(squares[-1]):
+        return x
+    root, inverse = (frame * squares**0.5) @ frame.T, (frame * squares**-0.5) @ frame.T
+    values, turn = xp.linalg.eigh(root @ of_W @ root)
+    if not float(values[0]) > epsilon(x) * float(values[-1]):
+        return x
+    turned = xp.concat([W @ root @ turn * values**-0.25, Wt[:, objective.dim :]], axis=1)
+    return objective.join(H @ inverse @ turn * values**0.25, turned)
 
 
 def random_start(objective: Objective, seed: int) -> Array:

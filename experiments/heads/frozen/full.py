@@ -18,7 +18,7 @@ from functools import cached_property
 
 from experiments.heads.frozen.features import Factors, Whitened
 from experiments.heads.kernels import kernel_for
-from experiments.heads.metric import Metrics
+from experiments.heads.metric import NARROW, Metrics
 from experiments.heads.objective import CHUNK_ENTRIES, Evaluation
 from synth import ContextualDistribution
 from synth._array import Array, device, epsilon, namespace
@@ -176,7 +176,7 @@ class FullObjective:
 class FullMetric:
     """``qbar_v I + ridge diag(stiffness)``, qbar the head's unigram law."""
 
-    name = "averaged"
+    name, scaling = "averaged", NARROW
 
     def __init__(self, objective: FullObjective, x: Array, at: Evaluation) -> None:
         scale = objective.xp.maximum(at.unigram, 1e-6 * objective.base)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.heads.blocks import AVERAGED_SHARE, pairs, pairwise
-from experiments.heads.metric import Metrics, regular
+from experiments.heads.metric import NARROW, Metrics, regular
 from experiments.heads.objective import Evaluation
 from synth._array import Array, device
 
@@ -43,7 +43,7 @@ class Pencil:
 class FrozenAveraged:
     """The averaged metric for both factors: see the head of this file."""
 
-    name = "averaged"
+    name, scaling = "averaged", NARROW
 
     def __init__(self, objective: FrozenObjective, x: Array, at: Evaluation) -> None:
         xp, dim = objective.xp, objective.dim
@@ -78,7 +78,7 @@ class FrozenAveraged:
 class FrozenBlocks:
     """Exact token blocks plus ``AVERAGED_SHARE`` of the averaged metric; the averaged metric for B."""
 
-    name = "blocks"
+    name, scaling = "blocks", NARROW
 
     def __init__(self, objective: FrozenObjective, x: Array, at: Evaluation) -> None:
         xp, dim = objective.xp, objective.dim
