@@ -95,14 +95,19 @@ def test_what_was_asked_before_changes_no_bit(world):
 
 
 def test_a_ladder_decomposes_each_matrix_once(monkeypatch):
-    shapes = []
-    svd = np.linalg.svd
-    monkeypatch.setattr(np.linalg, "svd", lambda M, *args, **kwargs: shapes.append(M.shape) or svd(M, *args, **kwargs))
+    shapes: dict[str, list[tuple[int, ...]]] = {"svd": [], "eigh": []}
+
+    def counting(name, decompose):
+        return lambda M, *args, **kwargs: shapes[name].append(M.shape) or decompose(M, *args, **kwargs)
+
+    for name in shapes:
+        monkeypatch.setattr(np.linalg, name, counting(name, getattr(np.linalg, name)))
     distribution = dirichlet(12, 11)
     for dim in range(1, 6):
         for name in ("full-rank", "plug-in-svd", "plug-in-unigram", "probability-floor", "near-unigram"):
             catalogue[name](distribution, HeadSpec(dim, True))
-    assert shapes.count((12, 11)) == 1 + 1 + 4 + 1 + 1  # two anchors times two shares for the third
+    assert shapes["svd"].count((12, 11)) == 3  # full-rank, probability-floor, near-unigram
+    assert shapes["eigh"].count((11, 11)) == 1 + 4  # plug-in-svd; two anchors times two shares for plug-in-unigram
     assert in_double(distribution) is distribution
 
 
