@@ -14,8 +14,9 @@ from synth import ContextualDistribution, logspace
 from synth._array import Array, like, namespace
 from theory.formats import float_format
 
-CHUNK_ENTRIES = 2**16
-"""Logits formed at once when a head is evaluated: half a MiB in float64, which stays in the cache."""
+CHUNK_ENTRIES, CHUNK_ROWS = 2**16, 64
+"""Logits formed at once when a head is evaluated: half a MiB in float64, which stays in the cache, unless that makes
+fewer rows than a matrix product needs."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Head:
         head, target = self._double(), distribution.on(_double(distribution.weights))
         head.check_shape(distribution)
         total = 0.0
-        step = max(1, CHUNK_ENTRIES // distribution.vocab)
+        step = max(CHUNK_ROWS, CHUNK_ENTRIES // distribution.vocab)
         for start in range(0, distribution.contexts, step):
             stop = min(start + step, distribution.contexts)
             rows = target.table.divergence(like(head.log_q(start, stop), target.weights), start, stop)
@@ -133,7 +134,7 @@ class Head:
         """The smallest M >= 0 with ``q >= e^-M p`` entrywise: the class Q_M this head lies in."""
         self.check_shape(distribution)
         worst = 0.0
-        step = max(1, CHUNK_ENTRIES // distribution.vocab)
+        step = max(CHUNK_ROWS, CHUNK_ENTRIES // distribution.vocab)
         for start in range(0, distribution.contexts, step):
             stop = min(start + step, distribution.contexts)
             log_p = distribution.table.block(start, stop)
@@ -148,7 +149,7 @@ class Head:
     def logit_range(self) -> float:
         """The largest difference of two logits of one context."""
         worst = 0.0
-        step = max(1, CHUNK_ENTRIES // int(self.W.shape[0]))
+        step = max(CHUNK_ROWS, CHUNK_ENTRIES // int(self.W.shape[0]))
         for start in range(0, int(self.H.shape[0]), step):
             A = self.logits(start, min(start + step, int(self.H.shape[0])))
             xp = namespace(A)

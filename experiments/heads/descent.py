@@ -38,7 +38,7 @@ class Options:
     ``tolerance``: certified local excess aimed at, nats.  ``max_evaluations``: gradient evaluations per start.
     ``random_starts``: further starts, drawn from ``seed``.  ``memory``: bytes the solver's own workspace may take; it
     decides between exact blocks of both factors, exact blocks of the contexts and the averaged metric, and the length
-    of the L-BFGS history.  ``chunk_entries``: logits formed at once.
+    of the L-BFGS history.  ``chunk_entries``: logits formed at once, at most.
     """
 
     tolerance: float = 1e-7
