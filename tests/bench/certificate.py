@@ -29,8 +29,8 @@ from theory.certificate import Effort, certify
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "certificate.md"
 
 DEFAULT = Effort()
-LONG = Effort(single=600, metrics=8, several=2000)
-TEXT = Effort(single=500, metrics=4, several=900)
+LONG = Effort(single=1200, metrics=8, several=2000)
+TEXT = Effort(single=600, metrics=4, several=900)
 
 Row = dict[str, Any]
 

@@ -111,9 +111,7 @@ def preconditioner(dual: Dual, metrics: list[Metric], heat: Temperatures) -> lis
         part = metric.omega
         h = 2 * part * (HEAD_SHARE + drift) + 4 * part**2 * variance / temperature
         energy = price.second - 2 * metric.z * price.first + metric.z**2 * price.mass
-        low = price.first - price.share * price.root
-        other = xp.where(price.share < 1, low / xp.where(price.share < 1, 1 - price.share, 1), price.root)
-        jump = (other - metric.z) ** 2 - (price.root - metric.z) ** 2
+        jump = (price.end - metric.z) ** 2 - (price.root - metric.z) ** 2
         k = part**2 * jump**2 * price.share * (1 - price.share) / temperature + 0.5 * part * energy
         least = xp.full_like(h, FLATTEST * heat.entrywise)
         sums = (xp.sum(k, axis=axis) for axis in (1, 0))

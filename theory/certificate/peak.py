@@ -52,7 +52,7 @@ class Peak:
 
     ``mass``, ``first`` and ``second`` are ``sum_i P_i lambda_i E_i^n`` for n = 0, 1, 2: the derivatives are
     ``dT/d omega_k = second - 2 z_k first + z_k^2 mass`` and ``dT/d z_k = -2 omega_k (first - z_k mass)``.
-    ``root`` is the inner maximiser and ``share`` the probability that the smoothing gives it.
+    ``root`` is the inner maximiser, ``share`` the probability that the smoothing gives it, ``end`` the left end.
     """
 
     smooth: Array
@@ -62,6 +62,7 @@ class Peak:
     second: Array
     root: Array
     share: Array
+    end: Array
 
 
 def peak(quadratic: Quadratic, box: Box, cap: float, temperature: Array | None) -> Peak:
@@ -87,7 +88,7 @@ def peak(quadratic: Quadratic, box: Box, cap: float, temperature: Array | None) 
     mass = parts[0] + parts[1]
     first = parts[0] * points[0] + parts[1] * points[1]
     second = parts[0] * points[0] ** 2 + parts[1] * points[1] ** 2
-    return Peak(smooth, top, mass, first, second, root, shares[1])
+    return Peak(smooth, top, mass, first, second, root, shares[1], low)
 
 
 def _value(quadratic: Quadratic, w: Array, E: Array) -> Array:

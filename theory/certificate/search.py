@@ -7,6 +7,7 @@ then goes back to a warmer stage.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,8 +25,14 @@ LEAST_SHARE = 1e-3
 REACH = 3.0
 """How far above its start the certificate of an unlimited class is expected to come, as a factor."""
 
+LEAST_REACH = 1e-3
+"""Least scale of the temperatures, as a share of the floor expected."""
+
 CAPS = 5
 """Caps tried for an unlimited class, from half the least weight to four times the mean tail of the floor expected."""
+
+LIMITED_CAP = 2.0
+"""The cap tried for a limited class, in units of that mean."""
 
 RESCALED = (0.6, 1.0, 1.5)
 """Factors tried on the cap after an ascent at a fixed one."""
@@ -38,10 +45,10 @@ class Effort:
     Temperatures are relative to the floor expected; ``split`` are those of the ascent with several metrics.
     """
 
-    single: int = 400
+    single: int = 800
     metrics: int = 4
     several: int = 600
-    stages: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+    stages: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01)
     split: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01)
     seed: int = 0
 
@@ -66,21 +73,53 @@ class Found:
 
 
 def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: Watch | None = None) -> Found:
-    """The best certificate found within ``effort``; ``gap`` (nats) sets the units of the temperatures."""
-    limited = bool(namespace(dual.box.low).all(namespace(dual.box.low).isfinite(dual.box.low)))
-    dual, metric = _best_limited(dual, guesses) if limited else _best_capped(dual, guesses, gap)
-    if not limited:  # the floor within reach is the start's, not the one expected
-        gap = min(gap, max(REACH * dual([metric]).value, 1e-3 * gap))
-    climb = Climb(dual, gap, watch)
-    last = climb.run([metric], effort.stages, effort.single)
+    """The best certificate found within ``effort``; ``gap`` (nats) sets the units of the temperatures.
+
+    The best start without a cap and the best with one are both taken through the stages, with half of the evaluations
+    each; the better is split.
+    """
+    trials = [_attempt(start, gap, watch) for start in _starts(dual, guesses, gap)]
+    for trial in trials:
+        trial.run(effort.stages, effort.single // len(trials))
+    best = max(trials, key=lambda trial: trial.climb.value)
     if effort.metrics > 1 and effort.several > 0:
-        if not limited:
-            dual = replace(dual, cap=_rescaled(dual, climb.best))
-            climb = replace(climb, dual=dual)
-        climb.run(_split(dual, last[0], effort), effort.split, effort.several)
-    if not limited:
-        dual = replace(dual, cap=_rescaled(dual, climb.best))
-    return Found(sound_value(dual, climb.best), climb.best, dual.cap, climb.evaluations)
+        best.point = _split(dual, best.point[0], effort)
+        best.run(effort.split, effort.several)
+    spent = sum(trial.climb.evaluations for trial in trials)
+    found = best.climb
+    return Found(sound_value(found.dual, found.best), found.best, found.dual.cap, spent)
+
+
+@dataclass
+class Attempt:
+    """An ascent with its current point; the cap is chosen anew after every stage."""
+
+    climb: Climb
+    point: list[Metric]
+    limited: bool
+
+    def run(self, temperatures: Sequence[float], evaluations: int) -> None:
+        """Go through the stages with equal shares of the evaluations."""
+        for temperature in temperatures:
+            self.point = self.climb.run(self.point, [temperature], max(1, evaluations // len(temperatures)))
+            if self.climb.dual.cap < math.inf:
+                self._rescale()
+
+    def _rescale(self) -> None:
+        """The best of a few multiples of the cap in force, and none where the class allows it."""
+        caps = [self.climb.dual.cap * factor for factor in RESCALED] + [math.inf] * self.limited
+        duals = [replace(self.climb.dual, cap=cap) for cap in caps]
+        values = [_finite(dual(self.climb.best).value) for dual in duals]
+        best = int(np.argmax(values))
+        self.climb.dual, self.climb.value = duals[best], values[best]
+
+
+def _attempt(start: tuple[float, Dual, Metric], gap: float, watch: Watch | None) -> Attempt:
+    """An ascent from a start; without limits the floor within reach is the start's, not the one expected."""
+    value, dual, metric = start
+    limited = _limited(dual)
+    scale = gap if limited else min(gap, max(REACH * value, LEAST_REACH * gap))
+    return Attempt(Climb(dual, scale, watch, value=value, best=[metric]), [metric], limited)
 
 
 def expected_gap(dual: Dual, weights: Array) -> float:
@@ -91,31 +130,29 @@ def expected_gap(dual: Dual, weights: Array) -> float:
     return max(float(np.sum(sigma[dual.dim :] ** 2)) / 2, 1e-12)
 
 
-def _best_limited(dual: Dual, guesses: list[Array]) -> tuple[Dual, Metric]:
-    """The start of the largest value."""
-    starts = [anchored(guess, dual.box) for guess in guesses]
-    return dual, max(starts, key=lambda metric: _rank_of(dual([metric]).value))
+def _limited(dual: Dual) -> bool:
+    """Whether the log errors of the class are bounded below."""
+    xp = namespace(dual.box.low)
+    return bool(xp.all(xp.isfinite(dual.box.low)))
 
 
-def _best_capped(dual: Dual, guesses: list[Array], gap: float) -> tuple[Dual, Metric]:
-    """The start and the cap of the largest value, the quadratics valid until an entry costs as much as the cap."""
-    low, high = float(namespace(dual.box.w).min(dual.box.w)) / 2, 4 * gap / dual.width
-    best = (-math.inf, dual, anchored(guesses[0], reached(dual.box, high)))
-    for cap in np.geomspace(min(low, high), high, CAPS):
-        for guess in guesses:
-            trial, metric = replace(dual, cap=float(cap)), anchored(guess, reached(dual.box, float(cap)))
-            value = _rank_of(trial([metric]).value)
-            best = max(best, (value, trial, metric), key=lambda entry: entry[0])
-    return best[1], best[2]
+def _starts(dual: Dual, guesses: list[Array], gap: float) -> list[tuple[float, Dual, Metric]]:
+    """The start of the largest value without a cap, where the class is limited, and the one with a cap.
+
+    With a cap the quadratics are valid until an entry costs as much as the cap.
+    """
+    mean = gap / dual.width
+    groups = [[(dual, anchored(guess, dual.box)) for guess in guesses]] if _limited(dual) else []
+    groups.append([])
+    least = min(float(namespace(dual.box.w).min(dual.box.w)) / 2, 4 * mean)
+    for cap in [LIMITED_CAP * mean] if _limited(dual) else np.geomspace(least, 4 * mean, CAPS).tolist():
+        box = reached(dual.box, cap)
+        groups[-1] += [(replace(dual, cap=cap), anchored(guess, box)) for guess in guesses]
+    valued = [[(_finite(d([metric]).value), d, metric) for d, metric in group] for group in groups]
+    return [max(group, key=lambda entry: entry[0]) for group in valued]
 
 
-def _rescaled(dual: Dual, metrics: list[Metric]) -> float:
-    """The best of a few multiples of the cap in force."""
-    caps = [dual.cap * factor for factor in RESCALED]
-    return max(caps, key=lambda cap: _rank_of(replace(dual, cap=cap)(metrics).value))
-
-
-def _rank_of(value: float) -> float:
+def _finite(value: float) -> float:
     """The value, not-a-number last."""
     return value if math.isfinite(value) else -math.inf
 

@@ -17,11 +17,8 @@ EPS = float(np.finfo(np.float64).eps)
 ROUNDINGS = 64
 """Roundings allowed in the sums, in units of the size of their terms."""
 
-PRECISION = 2e-10
-"""A value that is not known to this relative precision is called 0."""
-
-LEAST = 1e-13
-"""Nats; the rounding of a table of probabilities is no smaller."""
+PRECISION, LEAST = 2e-10, 2e-13
+"""A value that is not known to this relative precision, or to this many nats, is called 0."""
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -36,7 +33,7 @@ def sound_value(dual: Dual, metrics: list[Metric]) -> float:
     total = float(namespace(price.value).sum(price.value))
     error = ROUNDINGS * EPS * (tail + total + _size(dual, metrics, price.root))
     value = tail - total - error
-    return value if math.isfinite(value) and value > max(error / PRECISION, LEAST) else 0.0
+    return value if value > LEAST and error <= PRECISION * value + LEAST else 0.0
 
 
 def _size(dual: Dual, metrics: list[Metric], root: Array) -> float:
@@ -45,7 +42,7 @@ def _size(dual: Dual, metrics: list[Metric], root: Array) -> float:
     low = xp.where(xp.isfinite(dual.box.low), dual.box.low, root) if dual.cap == math.inf else root
     sizes = 0 * root
     for E in (low, root):
-        terms = dual.box.w * (xp.exp(E) + 1 + xp.abs(E))
+        terms = dual.box.w * (xp.abs(xp.expm1(E)) + xp.abs(E))
         for metric in metrics:
             terms = terms + metric.omega * (xp.abs(E) + xp.abs(metric.z)) ** 2
         sizes = xp.maximum(sizes, terms)

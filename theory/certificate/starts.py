@@ -31,13 +31,12 @@ def guesses(dual: Dual, fitted: Array | None) -> Iterator[Array]:
     xp = namespace(dual.log_p)
     mass = xp.sum(dual.box.w, axis=0)
     unigram = xp.log(mass / xp.sum(mass))[None, :] - dual.log_p
+    yield unigram
+    yield 0 * unigram
     if fitted is None:
-        yield unigram
         yield unigram / 2
-        yield 0 * unigram
     else:
         yield (fitted + unigram) / 2
-        yield unigram
         yield fitted
 
 

@@ -163,4 +163,4 @@ def _phi(parts: Parts, w: np.ndarray, E: np.ndarray) -> tuple[np.ndarray, np.nda
     square = parts.omega * (E - parts.z) ** 2
     blur = parts.omega * (np.abs(E) + np.abs(parts.z)) ** 2
     value = square.sum(axis=0) - w * (np.expm1(E) - E)
-    return value, ROUNDINGS * EPS * (blur.sum(axis=0) + w * (np.exp(E) + 1 + np.abs(E)))
+    return value, ROUNDINGS * EPS * (blur.sum(axis=0) + w * (np.abs(np.expm1(E)) + np.abs(E)))
