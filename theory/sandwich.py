@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from synth import ContextualDistribution
 from theory.bound import Bound, Side, Status, catalogue
-from theory.head import HeadSpec
+from theory.head import Head, HeadSpec
 
 EPS = 2.0**-52
 
 
+OPTIMAL = 1e-3
+"""Relative distance of a fit from the best lower bound below which it is called globally optimal."""
+
+
 class FitLike(Protocol):
-    """What a sandwich needs of a fit: its gap, nats per token above the entropy."""
+    """What a sandwich needs of a fit: the head, and its gap, nats per token above the entropy."""
 
     @property
     def gap(self) -> float:
         """Excess cross-entropy of the fitted head."""
+        ...
+
+    @property
+    def head(self) -> Head:
+        """The fitted head."""
         ...
 
 
@@ -26,7 +36,8 @@ class FitLike(Protocol):
 class Sandwich:
     """The best lower and upper bound on one floor, all bounds behind them, and the gap of a fit if one was given.
 
-    ``exact`` is set where the floor is known exactly.  ``slack`` is the rounding allowed in comparisons.
+    ``exact`` is set where the floor is known exactly.  ``slack`` is the rounding allowed in comparisons.  ``in_class``
+    says whether the fitted head is a member of the class (a fit does not respect limits by itself).
     """
 
     lower: Bound
@@ -35,6 +46,7 @@ class Sandwich:
     bounds: tuple[Bound, ...]
     fit_gap: float | None
     slack: float
+    in_class: bool = True
 
     @property
     def reached(self) -> float:
@@ -49,6 +61,11 @@ class Sandwich:
         return 1.0 if self.reached <= self.slack else math.inf
 
     @property
+    def globally_optimal(self) -> bool:
+        """Whether a fit of the class is proved to be within ``OPTIMAL`` of the floor, relatively (or at 0)."""
+        return self.fit_gap is not None and self.in_class and self.ratio <= 1 + OPTIMAL
+
+    @property
     def holds(self) -> bool:
         """The law: every lower bound is at most every upper bound and at most the fit, up to rounding."""
         binding = _binding(self.bounds)
@@ -59,15 +76,19 @@ class Sandwich:
     def __str__(self) -> str:
         fit = "" if self.fit_gap is None else f" <= fit {self.fit_gap:.6g}"
         above = f"; upper {self.upper.value:.6g} ({self.upper.name})"
-        return f"lower {self.lower.value:.6g} ({self.lower.name}){fit}{above}; ratio {self.ratio:.4g}"
+        verdict = "; globally optimal in its class" if self.globally_optimal else ""
+        return f"lower {self.lower.value:.6g} ({self.lower.name}){fit}{above}; ratio {self.ratio:.4g}{verdict}"
 
 
-def sandwich(distribution: ContextualDistribution, spec: HeadSpec, fit: FitLike | None = None) -> Sandwich:
+def sandwich(
+    distribution: ContextualDistribution, spec: HeadSpec, fit: FitLike | None = None, also: Sequence[Bound] = ()
+) -> Sandwich:
     """Every bound of the catalogue on the floor of ``distribution`` for ``spec``, the best on each side, and a fit.
 
-    Asymptotic predictions are listed among ``bounds`` but bind neither side.
+    ``also`` are further bounds on the same floor, such as a certificate that ``theory.certificate`` took more pains
+    over.  Asymptotic predictions are listed among ``bounds`` but bind neither side.
     """
-    bounds = tuple(entry(distribution, spec) for entry in catalogue)
+    bounds = (*(entry(distribution, spec) for entry in catalogue), *also)
     binding = _binding(bounds)
     below = [bound for bound in binding if bound.side.is_lower]
     above = [bound for bound in binding if bound.side.is_upper]
@@ -83,6 +104,7 @@ def sandwich(distribution: ContextualDistribution, spec: HeadSpec, fit: FitLike 
         bounds=bounds,
         fit_gap=gap,
         slack=64 * EPS * scale * math.sqrt(distribution.contexts * distribution.vocab),
+        in_class=fit is None or spec.is_unbounded or fit.head.belongs_to(spec, distribution),
     )
 
 

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from experiments.heads import fit
 from synth import families
 from tests.theory.quickfit import fitted_gap
 from tests.theory.worlds import ALL, tilted
 from tests.tolerances import rounding
 from theory import HeadSpec, Side, sandwich
+from theory.certificate import certify
 
 NEAR, SPEC = tilted(8, 6, 0.5), HeadSpec(2, True)
 
@@ -37,6 +39,20 @@ def test_a_fit_enters_the_ratio_and_the_law():
     assert "fit" in str(result)
     impossible = sandwich(NEAR, SPEC, SimpleNamespace(gap=0.5 * result.lower.value))
     assert not impossible.holds
+
+
+def test_a_fit_that_meets_its_certificate_is_globally_optimal_in_its_class():
+    """And not when it is a per cent higher, nor when its head leaves the class."""
+    laws, spec = families.zipf(contexts=14, vocab=9, rank=9, scale=0.3, seed=0), HeadSpec(1, max_underestimate=2.0)
+    found = fit(laws, HeadSpec(1))
+    certificate = certify(laws, spec, start=found.head)
+    met = sandwich(laws, spec, found, also=[certificate])
+    assert met.globally_optimal
+    assert "globally optimal in its class" in str(met)
+    higher = sandwich(laws, spec, replace(found, gap=1.01 * found.gap), also=[certificate])
+    assert not higher.globally_optimal
+    narrow = HeadSpec(1, max_underestimate=0.5 * found.head.underestimate(laws))
+    assert not sandwich(laws, narrow, found, also=[replace(certificate, value=found.gap)]).globally_optimal
 
 
 def test_a_false_bound_breaks_the_law():
