@@ -8,6 +8,8 @@ not taken at their word.
 ``score`` tells the search how near a refutation is.  For a lower claim it is ``log(claim / best head)``, positive when
 broken.  For an upper claim: while some head reaches the claim it is true here, and the score is
 ``log(best head / claim) <= 0``; otherwise it grows with the share ``proved / claim``, from 0 to 1 where it breaks.
+A claim of nearly zero has no ratio: there it is ``best head - 1``, so that claimed zeros which a head all but reaches
+come last.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from theory.verify import verify
 RELATIVE = 1e-9
 """Relative excess over the evidence that counts as rounding of the claim."""
 
-TINY = 1e-300
-"""Least positive number whose logarithm is taken."""
+NEARLY_ZERO = 1e-9
+"""Nats below which a claimed upper bound is compared by difference: ratios of such numbers are rounding."""
 
 NEAR = 0.7
 """Share of the best head from which a claimed lower bound is worth a thorough descent."""
@@ -92,14 +94,15 @@ def _judge_lower(problem: Problem, value: float, efforts: tuple[Effort, ...], wa
 
 def _judge_upper(problem: Problem, value: float, efforts: tuple[Effort, ...], warm: Head | None) -> Judgement:
     reached, room = _reached(problem, efforts[0], warm), slack(problem, value)
+    small = value <= max(NEARLY_ZERO, room)
     if value >= reached.value - room:  # a head does it: the claim is true here
-        score = min(0.0, math.log(max(reached.value, TINY) / max(value, room)))
-        return Judgement(problem, value, reached, score, False)
+        share = 0.0 if small else reached.value / value
+        return Judgement(problem, value, reached, math.log(share) if share > 0 else -math.inf, False)
     nothing = Bound(0.0, "divergence is non-negative", Side.LOWER, Status.VACUOUS)
     floor = max([nothing, *_lower(problem)], key=lambda bound: bound.value)
     broken = value < floor.value - room and verify(floor, problem.distribution, problem.spec).ok
-    share = floor.value / value if value > 0 else 1.0
-    return Judgement(problem, value, floor, min(share, 1.0), broken)
+    score = min(reached.value, 1.0) - 1.0 if small else min(floor.value / value, 1.0)
+    return Judgement(problem, value, floor, score, broken)
 
 
 def _reached(problem: Problem, effort: Effort, warm: Head | None) -> Bound:
