@@ -43,14 +43,16 @@ def zipfian(scale: float, seed: int) -> ContextualDistribution:
 def words(contexts: int = 150, vocab: int = 300) -> ContextualDistribution:
     """Moby Dick: the most frequent words, bigrams interpolated half and half with the unigram law of the words kept."""
     text = re.findall(r"[a-z]+(?:'[a-z]+)?", moby_dick().lower().replace("’", "'"))
-    kept = {word: index for index, (word, _) in enumerate(Counter(text).most_common(vocab))}
+    frequent = Counter(text).most_common(vocab)
+    kept = {word: index for index, (word, _) in enumerate(frequent)}
     counts = np.zeros((contexts, vocab))
     for first, second in itertools.pairwise(text):
         if kept.get(first, contexts) < contexts and second in kept:
             counts[kept[first], kept[second]] += 1
-    unigram = np.array([Counter(text)[word] for word in kept], dtype=np.float64)
-    rows = counts / counts.sum(axis=1, keepdims=True)
-    return ContextualDistribution.from_probabilities(0.5 * rows + 0.5 * unigram / unigram.sum(), counts.sum(axis=1))
+    unigram = np.array([count for _, count in frequent], dtype=np.float64)
+    rows, weights = counts / counts.sum(axis=1, keepdims=True), counts.sum(axis=1)
+    P = 0.5 * rows + 0.5 * unigram / unigram.sum()
+    return ContextualDistribution.from_probabilities(P, weights / weights.sum())
 
 
 def measured(
