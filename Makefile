@@ -17,7 +17,7 @@ deep: $(VENV)/installed-test
 	RANKFLOOR_PROFILE=deep OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 bench: $(VENV)/installed-peers
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.run
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.run --jobs $(JOBS)
 
 bench-gpu: $(VENV)/installed
 	OMP_NUM_THREADS=2 $(BIN)/python -m tests.bench.gpu

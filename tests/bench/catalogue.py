@@ -71,7 +71,7 @@ TRIGRAMS = "Moby Dick trigrams, V = 2048"
 FEATURES = "frozen features, 2000 × 128, badly scaled and off centre, V = 500"
 
 PROBLEMS: tuple[Problem, ...] = (
-    HeadProblem(name="zipf-8", sentence=f"{ZIPF}, d = 8", make=zipf, spec=HeadSpec(8), everyone=True),
+    HeadProblem(name="zipf-8", sentence=f"{ZIPF}, d = 8", make=zipf, spec=HeadSpec(8)),
     HeadProblem(name="zipf-32", sentence=f"{ZIPF}, d = 32", make=zipf, spec=HeadSpec(32)),
     HeadProblem(
         name="zipf-128", sentence=f"{ZIPF}, d = 128", make=zipf, spec=HeadSpec(128), evaluations=600,
@@ -79,11 +79,11 @@ PROBLEMS: tuple[Problem, ...] = (
     ),
     HeadProblem(
         name="near-uniform", sentence="independent logits × 0.5, 600 × 300, d = 16", make=near_uniform,
-        spec=HeadSpec(16), evaluations=1000, horizons=(300, 600, 1000), everyone=True,
+        spec=HeadSpec(16), evaluations=1000, horizons=(300, 600, 1000),
     ),
     HeadProblem(
         name="peaky", sentence="peaky, spectrum 900 i^-0.8, 400 × 200, d = 8", make=peaky, spec=HeadSpec(8),
-        everyone=True, tournaments=(False, True),
+        tournaments=(False, True),
     ),
     RankProblem(
         name="frozen-16", sentence=f"{FEATURES}, soft targets, r = 16", make=features, rank=16, evaluations=1000,

@@ -30,7 +30,7 @@ FAINT = 0.4
 IN_RANDOM = (ours.NAME, adam.NAME, "SciPy L-BFGS-B, whitened")
 """Methods whose courses from random factors are drawn: more would hide one another."""
 
-FLOOR, BUDGET_FLOOR = 1e-8, 1e-3
+FLOOR, BUDGET_FLOOR = 1e-8, 1e-4
 """Excess at which courses are cut off, and the same where the infimum is not attained."""
 
 
@@ -48,9 +48,10 @@ def draw(pairs: Sequence[tuple[Problem, Outcome]], path: Path) -> None:
             for row in outcome.rows:
                 curve(axis, row, problem, outcome.best)
             axis.set_yscale("log")
+            axis.set_ylim(floor_of(problem) / 2, None)
             axis.set_title(titled(problem.sentence), fontsize=6.5)
             axis.spines[["top", "right"]].set_visible(False)
-            handles |= {line: handle for handle, line in zip(*axis.get_legend_handles_labels(), strict=True)}
+            handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True)) | handles
             axis.set_xlabel("evaluations")
         for axis in axes[:, 0]:
             axis.set_ylabel("excess (nats)")
@@ -63,6 +64,11 @@ def draw(pairs: Sequence[tuple[Problem, Outcome]], path: Path) -> None:
         )  # fmt: skip
         figure.savefig(path, dpi=180, bbox_inches="tight")
         plt.close(figure)
+
+
+def floor_of(problem: Problem) -> float:
+    """Where courses are cut off."""
+    return BUDGET_FLOOR if problem.budgets else FLOOR
 
 
 def titled(sentence: str, width: int = 46) -> str:
@@ -81,7 +87,7 @@ def curve(axis: Any, row: Row, problem: Problem, best: float) -> None:
     if not closed and row.method not in IN_RANDOM:
         return
     colour, dash = LINES[row.method]
-    floor = BUDGET_FLOOR if problem.budgets else FLOOR
+    floor = floor_of(problem)
     evaluations = [spent for spent, _ in row.curve]
     excess = [max(gap - best, floor) for _, gap in row.curve]
     points = bool(problem.budgets) and row.method == ours.NAME
@@ -89,4 +95,3 @@ def curve(axis: Any, row: Row, problem: Problem, best: float) -> None:
         evaluations, excess, "o" if points else dash, color=colour, lw=1.1, ms=3.5, alpha=1.0 if closed else FAINT,
         label=row.method if closed else None, zorder=3 if row.method == ours.NAME else 2,
     )  # fmt: skip
-    axis.set_ylim(floor / 2, None)

@@ -80,9 +80,9 @@ class Outcome:
 
 
 def thinned(curve: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most ``POINTS`` of a curve, its ends among them."""
+    """At most ``POINTS`` of a curve and its end, evaluations to a tenth, gaps to 1e-10 nats."""
     step = max(1, -(-len(curve) // POINTS))
-    return [*curve[:-1:step], curve[-1]]
+    return [(round(spent, 1), round(gap, 10)) for spent, gap in [*curve[:-1:step], curve[-1]]]
 
 
 def save(outcome: Outcome, folder: Path) -> Path:
@@ -90,7 +90,7 @@ def save(outcome: Outcome, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{outcome.problem}.json"
     draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(asdict(outcome), indent=1, allow_nan=False) + "\n")
+    draft.write_text(json.dumps(asdict(outcome), allow_nan=False) + "\n")
     os.replace(draft, path)
     return path
 

@@ -50,8 +50,8 @@ class Problem:
     """A problem with the caps of one run.
 
     ``horizons`` are the lengths tried for methods that must fix one beforehand.  With ``budgets`` the infimum is not
-    attained, and losses are compared after so many evaluations instead of times to an excess.  ``everyone``: every peer
-    also starts from random factors, not only Adam and SciPy's whitened L-BFGS-B.  ``only`` names the methods compared
+    attained, and losses are compared after so many evaluations instead of times to an excess.
+    ``only`` names the methods compared
     where not all are.
     """
 
@@ -66,7 +66,6 @@ class Problem:
     seconds: float = 60.0
     horizons: tuple[int, ...] = (300, 600, 1000, 2000)
     budgets: tuple[int, ...] = ()
-    everyone: bool = False
     only: tuple[str, ...] = ()
 
     @property

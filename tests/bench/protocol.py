@@ -15,16 +15,13 @@ from dataclasses import replace
 from statistics import median
 
 from tests.bench.outcome import CERTIFIED, CLOSED, DEAR, RANDOM, REPETITIONS, Cell, Extra, Outcome, Row, thinned
-from tests.bench.peers import adam, methods, ours
+from tests.bench.peers import methods, ours
 from tests.bench.peers.method import Method, Run
 from tests.bench.problems import SEEDS, THRESHOLDS, HeadProblem, Problem
 from tests.bench.recorder import Limits, Recorder, Stop, beginning
 
 Points = list[tuple[float, float, float]]
 Records = dict[str, dict[str, Points]]
-
-FROM_RANDOM = (ours.NAME, "SciPy L-BFGS-B, whitened", adam.NAME)
-"""Methods that start from random factors too on every problem that is not convex."""
 
 
 def trial(problem: Problem, run: Run, limits: Limits, seed: int | None = None) -> Points:
@@ -141,11 +138,8 @@ def cell(runs: list[Points], target: float, variant: str) -> Cell:
 
 
 def from_random(problem: Problem) -> list[Method]:
-    """The methods that start from random factors too."""
-    if problem.convex:
-        return []
-    chosen = [method for method in methods(problem) if problem.everyone or method.name in FROM_RANDOM]
-    return [method for method in chosen if method.capped or not problem.budgets]
+    """The methods that start from random factors too: on a convex problem none, with budgets the peers."""
+    return [] if problem.convex else [method for method in methods(problem) if method.capped or not problem.budgets]
 
 
 def seeded(problem: Problem, method: Method, first: dict[str, Points], settings: list[str]) -> dict[str, list[Points]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.bench.outcome import CLOSED, RANDOM, Cell, Outcome, Row
 from tests.bench.peers import adam, ours
 from tests.bench.problems import Problem
@@ -18,30 +20,42 @@ RIVALS = (
 
 
 def sentence(problem: Problem, outcome: Outcome) -> str:
-    """One line on the last column that ours reaches."""
-    own = outcome.row(ours.NAME)
-    if own is None:
-        return ""
-    rivals = [row for row in (outcome.row(*rival) for rival in RIVALS) if row is not None]
+    """One line on the last column that ours reaches, and one on ours from random factors."""
     if problem.budgets:
-        return at_budget(problem, own, rivals)
+        own, rivals = outcome.row(ours.NAME), present(outcome, RIVALS)
+        return "" if own is None else at_budget(problem, own, rivals)
+    rivals = present(outcome, RIVALS)
+    text = compared(problem, outcome.row(ours.NAME), rivals, "ours")
+    own = outcome.row(ours.NAME, RANDOM)
+    more = "" if own is None else compared(problem, own, rivals, "ours, from random factors itself,")
+    return f"{text} {more}".strip()
+
+
+def present(outcome: Outcome, rivals: Sequence[tuple[str, str]]) -> list[Row]:
+    """The rows of methods and starts, where they were run."""
+    return [row for row in (outcome.row(*rival) for rival in rivals) if row is not None]
+
+
+def compared(problem: Problem, own: Row | None, rivals: list[Row], subject: str) -> str:
+    """Ratios to each rival in the last column that ours reaches."""
+    if own is None or not rivals:
+        return ""
     reached = [place for place, cell in enumerate(own.cells) if cell.number is not None]
     if not reached:
-        return "Ours does not arrive at any of these excesses."
+        return f"None of these excesses is reached within the caps by {subject.rstrip(',')}."
     place = reached[-1]
-    mine, parts, absent = own.cells[place], [], []
+    parts, absent = [], []
     for row in rivals:
-        ratios = against(mine, row.cells[place])
+        ratios = against(own.cells[place], row.cells[place])
         if ratios:
             parts.append(f"{ratios} than {named(problem, row)}")
         else:
             absent.append(named(problem, row))
-    text = f"To {heading(problem.headings[place])}"
-    if parts:
-        text += ", ours takes " + "; ".join(parts) + "."
+    where = heading(problem.headings[place])
+    text = [f"To {where}, {subject} takes {'; '.join(parts)}."] if parts else []
     if absent:
-        text += f"{' ' if parts else ', '}{'Not' if parts else 'not'} arrived within the caps: {'; '.join(absent)}."
-    return text
+        text.append(f"{'Not there' if parts else f'Not at {where}'} within the caps: {'; '.join(absent)}.")
+    return " ".join(text)
 
 
 def against(own: Cell, other: Cell) -> str:

@@ -30,14 +30,14 @@ Made by `make bench`: {setting} {minutes:.0f} minutes of processor time.
 Every method uses the same closed-form value and gradient, in NumPy float64; scikit-learn has its own. *From our closed
 form* a method starts where `fit` does, a gift to the peers. *From random factors* it starts as is usual: Gaussian
 hidden states (or matrix B), small Gaussian token factors, the unigram law as bias; the setting is the best one for the
-first seed, cells are medians over {seeds} seeds, one that does not arrive counting as infinitely slow. On some problems
-only `fit`'s own descent, Adam and SciPy's whitened L-BFGS-B start from there too, to save time; the convex problem has
-no use for it.
+first seed, cells are medians over {seeds} seeds, one that does not arrive counting as infinitely slow. Ours, there, is
+the descent of `fit` alone. The convex problem has one start for all: no matrix and the unigram law as bias, zeros for
+scikit-learn.
 
 An evaluation is a value with its gradient, counted by matrix products: three for factors, two for the convex problem,
 where a value takes one and a Hessian product two. Seconds are processor time, the starting point included, making the
-data left out, medians of {repetitions} runs; {jobs} at a time ran on the machine, a core each. The excess is over
-the lowest gap that any method found from the closed form, so that it may be negative from elsewhere.
+data left out, medians of {repetitions} runs; {jobs} on the machine, a core each. The excess is over the lowest gap
+that any method found from the closed form, so that it may be negative from elsewhere.
 
 A cell is *evaluations / seconds* until the excess is below the heading, `-` where the caps came first. Adam is the best
 of rates {rates} with a cosine schedule over each of the horizons listed, on frozen features in raw and in
@@ -63,7 +63,7 @@ def write(outcomes: Sequence[Outcome], folder: Path, jobs: int = 1) -> str:
         setting=" and ".join(settings),
         minutes=sum(outcome.minutes for outcome in outcomes),
         seeds=len(SEEDS),
-        jobs={1: "one", 2: "two"}.get(jobs, jobs),
+        jobs="one problem at a time" if jobs == 1 else f"{jobs} problems at a time",
         rates=", ".join(map(str, adam.RATES)),
         repetitions=REPETITIONS,
         certified=CERTIFIED,
