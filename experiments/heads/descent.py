@@ -27,9 +27,6 @@ SHORTEST_LEG = 8
 SMALLEST_DECREMENT = 1e-16
 """Below this no descent is asked for."""
 
-HISTORY = 10
-"""Pairs that L-BFGS keeps; with exact blocks six do as well as twenty."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -75,7 +72,7 @@ def plan_within(
         refined=refined,
         warm_up=metrics.warm_up,
         refresh=30 if objective.dim < 64 else 60,
-        history=int(min(HISTORY, max(5, left // pair))),
+        history=int(min(metrics.history, max(5, left // pair))),
     )
 
 
