@@ -24,6 +24,9 @@ from experiments.heads.frozen.target import Target
 from synth._array import Array, namespace
 from theory import Head
 
+START_TOLERANCE = 0.01
+"""Excess, in nats, of an unrestricted fit that is only made to be truncated."""
+
 Starts = FrozenFit | Sequence[FrozenFit] | None
 
 
@@ -117,7 +120,7 @@ def _fit(problem: FrozenProblem, rank: int, starts: Sequence[FrozenFit]) -> Froz
         factors = problem.leave(truncated(problem, problem.enter(full), rank))
         return _measured(problem, factors, replace(full, rank=rank))
     objective = problem.factored(rank)
-    given = list(candidates(problem, objective, starts or [_full(problem, [])]))
+    given = list(candidates(problem, objective, starts or [_full(_hasty(problem), [])]))
     name, x = min(given, key=lambda point: objective.value(point[1]))
     results = [_descend(problem, objective, name, x)]
     for number in range(problem.options.random_starts):
@@ -131,6 +134,12 @@ def _fit(problem: FrozenProblem, rank: int, starts: Sequence[FrozenFit]) -> Froz
         starts=len(results),
         spread=max(result.objective for result in results) - best.objective,
     )
+
+
+def _hasty(problem: FrozenProblem) -> FrozenProblem:
+    """The same problem to a tolerance that is enough for a starting point."""
+    tolerance = max(problem.options.tolerance, START_TOLERANCE)
+    return replace(problem, options=replace(problem.options, tolerance=tolerance))
 
 
 def _unigram(problem: FrozenProblem) -> FrozenFit:
