@@ -50,8 +50,10 @@ def _size(dual: Dual, metrics: list[Metric], root: Array) -> float:
 
 
 def _tail(dual: Dual, metric: Metric, cap: float) -> float:
-    """Capped tail energy, the singular values lowered by a bound on their error."""
+    """Capped tail energy: as a vector, the singular values move by no more than an error of X (Mirsky)."""
+    xp = namespace(metric.z)
     X = to_numpy(dual.scaled(metric))
-    sigma = np.linalg.svd(X, compute_uv=False)
-    sigma = np.maximum(sigma - 16 * EPS * math.sqrt(max(X.shape)) * float(np.linalg.norm(X)), 0.0)
-    return float(np.sum(np.minimum(sigma[dual.dim :] ** 2, cap)))
+    size = float(xp.sum(metric.omega * (xp.abs(dual.log_p) + xp.abs(metric.z)) ** 2)) ** 0.5
+    sigma = np.linalg.svd(X, compute_uv=False)[dual.dim :]
+    error = 16 * EPS * math.sqrt(max(X.shape)) * size
+    return max(float(np.linalg.norm(np.minimum(sigma, math.sqrt(cap)))) - error, 0.0) ** 2

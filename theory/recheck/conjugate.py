@@ -5,10 +5,10 @@ The certificate holds targets ``z`` (K, C, V) and weights ``r`` (K, C), ``s`` (K
     sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv,    X_k = [Pi_r] D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s,
     T_cv = max over low <= E <= -L_cv of  min(q(E), cap) - w (e^E - 1 - E),    q(E) = sum_k r_kc s_kv (E - z_kcv)^2.
 
-``Pi_r`` stands there for a class with a bias.  Singular values are lowered by a bound on their rounding error.  For the
+``Pi_r`` stands there for a class with a bias.  The tail is rounded down by Mirsky's inequality.  For the
 maximum: the derivative of ``q - w rho`` is concave, so right of the inflection the function is concave and a bracket
 ``[a, b]`` of its peak, found by bisection, bounds it by ``phi(a) + phi'(a) (b - a)``; left of the inflection it is
-convex and largest at an end.
+convex and largest at an end.  The sum over the entries is exact (``math.fsum``).
 """
 
 from __future__ import annotations
@@ -98,16 +98,20 @@ def _lowest(L: np.ndarray, spec: HeadSpec, vocab: int, whole: bool) -> np.ndarra
 
 
 def _tail(L: np.ndarray, parts: Parts, k: int, spec: HeadSpec) -> float:
-    """Capped tail energy of one metric, every singular value lowered by a bound on its error."""
+    """Capped tail energy of one metric, rounded down.
+
+    An error D in X moves the singular values, as a vector, by at most ``|D|_F`` (Mirsky), and capping them does not
+    increase that.
+    """
     r, s, z = parts.r[k], parts.s[k], parts.z[k]
     X = np.sqrt(r)[:, None] * (L + z) * np.sqrt(s)
     X = X - np.outer(X @ _unit(s), _unit(s))
     if spec.bias:
         X = X - np.outer(_unit(r), _unit(r) @ X)
     size = math.sqrt(float(np.sum(parts.omega[k] * (np.abs(L) + np.abs(z)) ** 2)))
-    sigma = np.linalg.svd(X, compute_uv=False)
-    sigma = np.maximum(sigma - 16 * EPS * math.sqrt(max(L.shape)) * size, 0.0)[spec.dim :]
-    return float(np.sum(np.minimum(sigma**2, parts.cap / len(parts.z)))) * (1 - EPS * L.size)
+    sigma = np.linalg.svd(X, compute_uv=False)[spec.dim :]
+    counted = float(np.linalg.norm(np.minimum(sigma, math.sqrt(parts.cap / len(parts.z)))))
+    return max(counted - 16 * EPS * math.sqrt(max(L.shape)) * size, 0.0) ** 2
 
 
 def _unit(weights: np.ndarray) -> np.ndarray:
@@ -133,7 +137,7 @@ def _price(L: np.ndarray, weights: np.ndarray, parts: Parts, low: np.ndarray) ->
     if parts.cap < math.inf:
         zero = np.zeros_like(L)
         peak = np.minimum(np.maximum(peak, np.minimum(_phi(parts, w, zero)[0], parts.cap)), parts.cap)
-    return float(np.sum(peak)) * (1 + EPS * L.size)
+    return math.fsum(peak.ravel().tolist()) * (1 + 2 * EPS)
 
 
 def _highest(parts: Parts, w: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
