@@ -8,7 +8,7 @@ not taken at their word.
 ``score`` tells the search how near a refutation is.  For a lower claim it is ``log(claim / best head)``, positive when
 broken.  For an upper claim: while some head reaches the claim it is true here, and the score is
 ``log(best head / claim) <= 0``; otherwise it grows with the share ``proved / claim``, from 0 to 1 where it breaks.
-A claim of nearly zero has no ratio: there it is ``best head - 1``, so that claimed zeros which a head all but reaches
+A claim of nearly zero has no ratio: there it is ``-1 / best head``, so that claimed zeros which a head all but reaches
 come last.
 """
 
@@ -93,7 +93,11 @@ def _judge_lower(problem: Problem, value: float, efforts: tuple[Effort, ...], wa
 
 
 def _judge_upper(problem: Problem, value: float, efforts: tuple[Effort, ...], warm: Head | None) -> Judgement:
-    reached, room = _reached(problem, efforts[0], warm), slack(problem, value)
+    room = slack(problem, value)
+    for effort in efforts:  # a thorough descent only where the quick one leaves the claim in doubt
+        reached = _reached(problem, effort, warm)
+        if value >= reached.value - room:
+            break
     small = value <= max(NEARLY_ZERO, room)
     if value >= reached.value - room:  # a head does it: the claim is true here
         share = 0.0 if small else reached.value / value
@@ -101,7 +105,7 @@ def _judge_upper(problem: Problem, value: float, efforts: tuple[Effort, ...], wa
     nothing = Bound(0.0, "divergence is non-negative", Side.LOWER, Status.VACUOUS)
     floor = max([nothing, *_lower(problem)], key=lambda bound: bound.value)
     broken = value < floor.value - room and verify(floor, problem.distribution, problem.spec).ok
-    score = min(reached.value, 1.0) - 1.0 if small else min(floor.value / value, 1.0)
+    score = -1 / max(reached.value, NEARLY_ZERO) if small else min(floor.value / value, 1.0)
     return Judgement(problem, value, floor, score, broken)
 
 
