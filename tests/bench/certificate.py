@@ -128,7 +128,11 @@ def bias_section(seeds: int) -> Iterator[Row]:
 def size_section(seeds: int) -> Iterator[Row]:
     """Seconds on larger tables, d = 8, scale 1."""
     large = Effort(single=150, metrics=1)
-    for contexts, vocab, effort in ((60, 40, DEFAULT), (300, 300, Effort(single=300)), (2000, 1000, large)):
+    for contexts, vocab, effort in (
+        (60, 40, DEFAULT),
+        (300, 300, Effort(single=300, several=450)),
+        (2000, 1000, large),
+    ):
         laws = families.zipf(contexts=contexts, vocab=vocab, rank=min(contexts, vocab), scale=1.0, seed=0)
         spec = HeadSpec(8, max_underestimate=4.0)
         yield measured(laws, spec, fit(laws, HeadSpec(8)), effort, {"table": f"{contexts} x {vocab}"})
