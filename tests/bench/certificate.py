@@ -169,7 +169,7 @@ def shown(value: Any) -> str:
     """A cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and abs(value - 1) < 0.01:
+    if isinstance(value, float) and 0 < abs(value - 1) < 1e-2:
         return f"{value:.7f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
