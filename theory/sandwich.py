@@ -67,11 +67,11 @@ class Sandwich:
 
     @property
     def holds(self) -> bool:
-        """The law: every lower bound is at most every upper bound and at most the fit, up to rounding."""
+        """The law: every lower bound is at most every upper bound and at most a fit of the class, up to rounding."""
         binding = _binding(self.bounds)
         below = max((bound.value for bound in binding if bound.side.is_lower), default=0.0)
         above = min((bound.value for bound in binding if bound.side.is_upper), default=math.inf)
-        return below <= min(above, self.reached) + self.slack
+        return below <= min(above, self.reached if self.in_class else math.inf) + self.slack
 
     def __str__(self) -> str:
         fit = "" if self.fit_gap is None else f" <= fit {self.fit_gap:.6g}"

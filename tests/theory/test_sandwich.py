@@ -52,7 +52,22 @@ def test_a_fit_that_meets_its_certificate_is_globally_optimal_in_its_class():
     higher = sandwich(laws, spec, replace(found, gap=1.01 * found.gap), also=[certificate])
     assert not higher.globally_optimal
     narrow = HeadSpec(1, max_underestimate=0.5 * found.head.underestimate(laws))
-    assert not sandwich(laws, narrow, found, also=[replace(certificate, value=found.gap)]).globally_optimal
+    outside = sandwich(laws, narrow, found, also=[replace(certificate, value=found.gap)])
+    assert not outside.globally_optimal
+
+
+def test_a_fit_outside_a_limited_class_contradicts_no_bound_of_the_class():
+    """The floor of the class may lie above it; a fit inside that is as low breaks the law."""
+    laws, spec = families.zipf(contexts=14, vocab=9, rank=9, scale=0.3, seed=0), HeadSpec(1, max_underestimate=2.0)
+    found = fit(laws, HeadSpec(1))
+    lower = replace(certify(laws, spec, start=found.head), value=1.01 * found.gap)
+    narrow = HeadSpec(1, max_underestimate=0.5 * found.head.underestimate(laws))
+    outside = sandwich(laws, narrow, found, also=[lower])
+    assert not outside.in_class
+    assert outside.holds
+    inside = sandwich(laws, spec, found, also=[lower])
+    assert inside.in_class
+    assert not inside.holds
 
 
 def test_a_false_bound_breaks_the_law():
