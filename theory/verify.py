@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
@@ -17,26 +16,16 @@ from synth import ContextualDistribution
 from synth._array import to_numpy
 from theory.bound import Bound, Side, Status
 from theory.head import Head, HeadSpec
-from theory.recheck import Mismatch, floor_from_certificate, prediction, zero_infimum
+from theory.recheck import Mismatch, Verdict, floor_from_certificate, prediction, zero_infimum
 from theory.recheck.rounding import nearest
+
+__all__ = ["Verdict", "verify"]
 
 WITNESS = 1e-10
 """Absolute agreement (relative above 1) asked of a witness's gap, nats."""
 
 ROWS = 2**18
 """Logits formed at once."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a bound survived, why not if it did not, and the value found anew (``None`` where none was needed)."""
-
-    ok: bool
-    message: str
-    recomputed: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.ok
 
 
 def verify(bound: Bound, distribution: ContextualDistribution, spec: HeadSpec) -> Verdict:

@@ -17,9 +17,9 @@ from theory.head import HeadSpec
 from theory.recheck import budget, floors
 from theory.recheck.conjugate import conjugate
 from theory.recheck.infima import prediction, zero_infimum
-from theory.recheck.table import Mismatch, block_of, index_set
+from theory.recheck.table import Mismatch, Verdict, block_of, index_set
 
-__all__ = ["KINDS", "Mismatch", "floor_from_certificate", "prediction", "zero_infimum"]
+__all__ = ["KINDS", "Mismatch", "Verdict", "floor_from_certificate", "prediction", "zero_infimum"]
 
 
 def floor_from_certificate(

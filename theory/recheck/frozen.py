@@ -18,7 +18,7 @@ from scipy.special import log_softmax, xlogy
 from synth._array import to_numpy
 from theory.bound import Bound, Side, Status
 from theory.head import Head
-from theory.recheck.table import Mismatch
+from theory.recheck.table import Mismatch, Verdict
 
 WITNESS = 1e-10
 """Absolute agreement (relative above 1) asked of a witness's gap, nats."""
@@ -46,35 +46,23 @@ class Features:
         return X, W, b, weights
 
 
-@dataclass(frozen=True)
-class FrozenVerdict:
-    """Whether a bound survived, why not if it did not, and the value found anew (``None`` where none was needed)."""
-
-    ok: bool
-    message: str
-    recomputed: float | None = None
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-
-def verify_frozen(bound: Bound, features: Features, rank: int, curvature: float | None = None) -> FrozenVerdict:
+def verify_frozen(bound: Bound, features: Features, rank: int, curvature: float | None = None) -> Verdict:
     """Re-check ``bound`` for heads of this ``rank`` on these features, a lower side for heads of this ``curvature``."""
     if math.isnan(bound.value):
-        return FrozenVerdict(False, "the value is not a number")
+        return Verdict(False, "the value is not a number")
     if bound.status is Status.NOT_APPLICABLE:
         empty = bound.value == (0.0 if bound.side is Side.LOWER else math.inf)
-        return FrozenVerdict(empty, "claims nothing" if empty else "a value is claimed that does not apply")
+        return Verdict(empty, "claims nothing" if empty else "a value is claimed that does not apply")
     try:
         if bound.side is Side.UPPER:
-            return FrozenVerdict(True, "verified", _upper(bound, features, rank))
+            return Verdict(True, "verified", _upper(bound, features, rank))
         if bound.value <= 0:
-            return FrozenVerdict(True, "verified")
+            return Verdict(True, "verified")
         found = _lower(bound.certificate, features, rank, curvature)
     except Mismatch as why:
-        return FrozenVerdict(False, str(why))
+        return Verdict(False, str(why))
     ok = bound.value <= found * (1 + 1e-6) + 1e-12
-    return FrozenVerdict(ok, "verified" if ok else f"the certificate proves {found:.9g}, not {bound.value:.9g}", found)
+    return Verdict(ok, "verified" if ok else f"the certificate proves {found:.9g}, not {bound.value:.9g}", found)
 
 
 # ---------------------------------------------------------------------- upper sides

@@ -1,8 +1,9 @@
-"""Reading a table and a certificate with suspicion: blocks of the table, index sets, minorants, tail values."""
+"""Verdicts, and how tables and certificates are read with suspicion: blocks, index sets, minorants, tail values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,18 @@ from synth._array import to_numpy
 
 ROWS = 2**18
 """Entries of a table written out at once."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a bound survived, why not if it did not, and the value found anew (``None`` where none was needed)."""
+
+    ok: bool
+    message: str
+    recomputed: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.ok
 
 
 class Mismatch(Exception):
