@@ -6,6 +6,7 @@ coordinates.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +30,7 @@ from synth._array import Array
 from tests.bench.problems import Ended, Problem, Task, Watch
 from theory import HeadSpec
 
-START = Options(tolerance=1e-7)
+START = Options(tolerance=frozen_solver.START_TOLERANCE)
 """Of the unrestricted fit whose truncation is the closed form."""
 
 
@@ -57,13 +58,13 @@ class OnFeatures(Problem):
         """Features checked and whitened."""
         return FrozenProblem.of(*made(self.make), True, START)
 
+    @abstractmethod
     def solve(self, X: Array, target: Target, options: Options) -> FrozenFit:
         """The fit of ours."""
-        raise NotImplementedError
 
     def exchange(self, objective: FullObjective) -> float:
-        """Evaluations of the unrestricted objective as evaluations of the one compared, by their products."""
-        raise NotImplementedError
+        """Evaluations of the unrestricted objective as evaluations of the one compared: the same, unless it differs."""
+        return objective.evaluations
 
     def task(self) -> Task:
         """``fit_frozen`` or ``fit_full``, followed by a watcher put into its descents."""

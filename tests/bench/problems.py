@@ -6,6 +6,7 @@ and their caps in ``catalogue``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -46,7 +47,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(ABC):
     """A problem with the caps of one run.
 
     ``horizons`` are the lengths tried for methods that must fix one beforehand.  With ``budgets`` the infimum is not
@@ -73,21 +74,21 @@ class Problem:
         """What the columns of its table are: budgets, or excesses."""
         return self.budgets or THRESHOLDS
 
+    @abstractmethod
     def objective(self, whitened: bool = False) -> Any:
         """A fresh objective: nothing is remembered from earlier runs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, objective: Any, whitened: bool, seed: int | None) -> tuple[Array, float]:
         """The closed form, or random factors; and the evaluations that it takes beyond a few values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scales(self, objective: Any) -> Array:
         """The whitening (n,): coordinates ``x / scales`` see contexts and tokens weigh the same."""
-        raise NotImplementedError
 
+    @abstractmethod
     def task(self) -> Task:
         """The fit of ours, on data freshly made."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

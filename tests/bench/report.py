@@ -36,8 +36,9 @@ scikit-learn.
 
 An evaluation is a value with its gradient, counted by matrix products: three for factors, two for the convex problem,
 where a value takes one and a Hessian product two. Seconds are processor time, the starting point included, making the
-data left out, medians of {repetitions} runs; {jobs} on the machine, a core each. The excess is over the lowest gap
-that any method found from the closed form, so that it may be negative from elsewhere.
+data left out, medians of {repetitions} runs. A problem is measured in one go, each perhaps at another time and beside
+other work: compare seconds within a table only. The excess is over the lowest gap that any method found from the closed
+form, so that it may be negative from elsewhere.{missing}
 
 A cell is *evaluations / seconds* until the excess is below the heading, `-` where the caps came first. Adam is the best
 of rates {rates} with a cosine schedule over each of the horizons listed, on frozen features in raw and in
@@ -52,7 +53,7 @@ ended.
 """
 
 
-def write(outcomes: Sequence[Outcome], folder: Path, jobs: int = 1) -> str:
+def write(outcomes: Sequence[Outcome], folder: Path) -> str:
     """Write ``solver.md``, ``solver.csv`` and ``solver.png``; returns the tables as text."""
     folder.mkdir(parents=True, exist_ok=True)
     known = {problem.name: problem for problem in PROBLEMS}
@@ -63,7 +64,7 @@ def write(outcomes: Sequence[Outcome], folder: Path, jobs: int = 1) -> str:
         setting=" and ".join(settings),
         minutes=sum(outcome.minutes for outcome in outcomes),
         seeds=len(SEEDS),
-        jobs="one problem at a time" if jobs == 1 else f"{jobs} problems at a time",
+        missing=left_out({outcome.problem for outcome in outcomes}),
         rates=", ".join(map(str, adam.RATES)),
         repetitions=REPETITIONS,
         certified=CERTIFIED,
@@ -74,6 +75,12 @@ def write(outcomes: Sequence[Outcome], folder: Path, jobs: int = 1) -> str:
         csv.writer(file).writerows([HEADER, *(line for pair in pairs for line in lines(*pair))])
     draw(pairs, folder / "solver.png")
     return tables
+
+
+def left_out(measured: set[str]) -> str:
+    """Names the problems that are not among those measured."""
+    absent = [problem.sentence for problem in PROBLEMS if problem.name not in measured]
+    return f" Not measured for this page: {'; '.join(absent)}." if absent else ""
 
 
 def setting(elapsed: float | None = None) -> str:

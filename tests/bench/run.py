@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for run in as_completed(runs):
             run.result()
             print(f"{time.strftime('%H:%M:%S')} {runs[run]}", flush=True)
-    print(report.write(present(folder), chosen.out, chosen.jobs))
+    print(report.write(present(folder), chosen.out))
 
 
 if __name__ == "__main__":
