@@ -1,9 +1,10 @@
 """Softmax heads fitted to their loss floor: objective, metrics, solver, certificate, ladder."""
 
+from experiments.heads.certified import certified
 from experiments.heads.curve import FitStore, climb, come_down, ladder
 from experiments.heads.descent import Options
 from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.objective import Objective
 from experiments.heads.solver import fit
 
-__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "climb", "come_down", "fit", "ladder"]
+__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "certified", "climb", "come_down", "fit", "ladder"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from theory import Head, HeadSpec
+from theory import Bound, Head, HeadSpec
+from theory.sandwich import OPTIMAL
 
 
 class FitStatus(Enum):
@@ -32,6 +33,9 @@ class Fit:
     the last tenth of the evaluations.  ``spread`` is the difference between the worst and the best of those of the
     ``starts`` starting points that were followed to the end; ``start`` and ``metric`` say which starting point won and
     which metric served it.
+
+    ``lower`` is a proved lower bound on the floor of the class, where one was sought (``experiments.heads.certified``),
+    and ``in_class`` says whether the head respects the limits of ``spec``: fitting does not impose them.
     """
 
     spec: HeadSpec
@@ -48,8 +52,20 @@ class Fit:
     metric: str
     starts: int = 1
     spread: float = 0.0
+    lower: Bound | None = None
+    in_class: bool = True
 
     @property
     def dim(self) -> int:
         """Dimension d of the head."""
         return self.spec.dim
+
+    @property
+    def globally_optimal(self) -> bool:
+        """Whether the head is in its class and proved to be within ``OPTIMAL`` of the floor, relatively."""
+        return self.lower is not None and self.in_class and self.gap <= (1 + OPTIMAL) * self.lower.value
+
+    def __str__(self) -> str:
+        proved = "" if self.lower is None else f"; no head of the class is below {self.lower.value:.6g}"
+        verdict = "; globally optimal in its class" if self.globally_optimal else ""
+        return f"gap {self.gap:.6g} at d = {self.dim} ({self.status}){proved}{verdict}"
