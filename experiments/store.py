@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.atomic import replacing, write
 from experiments.heads.fitted import Fit, FitStatus
 from synth._array import Array, like, to_numpy
 from theory import Head, HeadSpec
@@ -35,7 +34,7 @@ class RunFolder:
         """Write ``config.json``.  Raises ``ValueError`` where the folder cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(self.path / "config.json", json.dumps(facts, indent=2, default=str).encode())
+            write(self.path / "config.json", json.dumps(facts, indent=2, default=str).encode())
         except OSError as error:
             raise ValueError(f"cannot write to {self.path} ({error.strerror}); choose another --out") from error
 
@@ -52,7 +51,7 @@ class RunFolder:
         facts = {name: getattr(fit, name) for name in NUMBERS}
         facts |= {"start": fit.start, "metric": fit.metric, "status": fit.status.name, "spec": _spec(fit.spec)}
         target = self._fit_path(fit.dim)
-        with _replacing(target) as stream:
+        with replacing(target) as stream:
             np.savez(stream, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
 
     def load(self, spec: HeadSpec) -> Fit | None:
@@ -75,13 +74,13 @@ class RunFolder:
 
     def finish(self) -> None:
         """Note that both sweeps are finished."""
-        _write(self.path / "complete", b"")
+        write(self.path / "complete", b"")
 
     # ------------------------------------------------------------------ records
 
     def record(self, line: Mapping[str, Any]) -> None:
         """Keep one line of the table and refresh ``floor.parquet``."""
-        _write(self.path / f"record-{line['dim']:04d}.json", json.dumps(line).encode())
+        write(self.path / f"record-{line['dim']:04d}.json", json.dumps(line).encode())
         self.compact()
 
     def records(self) -> list[dict[str, Any]]:
@@ -92,36 +91,10 @@ class RunFolder:
         """Write every line so far to ``floor.parquet``."""
         import pandas as pd
 
-        with _replacing(self.path / "floor.parquet") as stream:
+        with replacing(self.path / "floor.parquet") as stream:
             pd.DataFrame(self.records()).to_parquet(stream, index=False)
 
 
 def _spec(spec: HeadSpec) -> dict[str, Any]:
     return dataclasses.asdict(spec)
 
-
-def _write(path: Path, data: bytes) -> None:
-    with _replacing(path) as stream:
-        stream.write(data)
-
-
-class _replacing:
-    """A binary stream that becomes ``path`` only when it is complete and on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Any:
-        number, self.name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
-        self.stream = os.fdopen(number, "wb")
-        return self.stream
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        if kind is None:
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
-        self.stream.close()
-        if kind is None:
-            os.replace(self.name, self.path)
-        else:
-            os.unlink(self.name)

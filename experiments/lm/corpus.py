@@ -16,8 +16,12 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 BYTES = 256
 """Tokens of a byte-level alphabet: the smallest vocabulary."""
@@ -100,16 +104,23 @@ def tokenize(text: str, vocab: int = 2048, name: str = "text", cache: str | Path
     return Corpus(*stored, name=name, text_sha256=sha)
 
 
-def _train(text: str, vocab: int) -> tuple[np.ndarray, list[str]]:
-    """Token numbers of ``text`` and the pieces, by number."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+def train_tokenizer(text: str, vocab: int) -> Tokenizer:
+    """The byte-level BPE of ``vocab`` tokens (fewer where the text runs out of pairs) trained on ``text``."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     bpe.train_from_iterator([text], trainer)
+    return bpe
+
+
+def _train(text: str, vocab: int) -> tuple[np.ndarray, list[str]]:
+    """Token numbers of ``text`` and the pieces, by number."""
+    bpe = train_tokenizer(text, vocab)
     numbers = bpe.get_vocab()
     return np.array(bpe.encode(text).ids, dtype=np.int64), sorted(numbers, key=lambda piece: numbers[piece])
 
