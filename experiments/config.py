@@ -7,22 +7,21 @@ that names the nearest valid key.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import tomllib
-import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Literal
+
+from experiments.checked import checked, read_toml
 
 EMBEDDED = "moby-dick"
 """The name that stands for the text shipped with the package."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the distribution comes from: a synthetic family with its parameters, or a text and its n-grams."""
+class World:
+    """A synthetic family with its parameters, or a text and its n-grams: a distribution up to the seed of its draw."""
 
     family: str | None = None
     """Synthetic family: zipf, low_rank, topics, mixture, sparse, all_k_subsets, one_hot, markov, near_unigram, ..."""
@@ -60,6 +59,12 @@ class Source:
     """Family: length of the histories (markov)."""
     concentration: float | None = None
     """Family: Dirichlet concentration (topics, sparse, markov)."""
+
+
+@dataclass(frozen=True)
+class Source(World):
+    """Where the distribution comes from: a synthetic family with its parameters, or a text and its n-grams."""
+
     seed: int | None = None
     """Family: seed of the draw."""
 
@@ -125,46 +130,4 @@ class FloorConfig:
 
 def load_config(path: Path) -> FloorConfig:
     """A ``FloorConfig`` from a TOML file; ``ValueError`` for an unreadable file, unknown keys or wrong types."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the config {path} ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid TOML ({error}); correct that line") from error
-    return _build(FloorConfig, document, str(path))
-
-
-def _build(cls: type, values: dict[str, Any], where: str) -> Any:
-    """An instance of the dataclass ``cls`` from plain values, each key and type checked."""
-    hints = get_type_hints(cls)
-    arguments = {}
-    for key, value in values.items():
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)[0]
-            raise ValueError(f"{where}: unknown key {key!r}; did you mean {near!r}? Keys here are {', '.join(hints)}")
-        kind = hints[key]
-        if dataclasses.is_dataclass(kind):
-            if not isinstance(value, dict):
-                raise ValueError(f"{where}: {key} must be a section [{key}], found {value!r}")
-            arguments[key] = _build(kind, value, f"{where} [{key}]")  # type: ignore[arg-type]
-        else:
-            arguments[key] = _convert(kind, value, f"{where}: {key}")
-    return cls(**arguments)
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    """``value`` if it has type ``kind`` (integers pass as floats, lists as tuples, strings as paths)."""
-    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    for option in options:
-        if get_origin(option) is tuple and isinstance(value, list) and all(type(item) is int for item in value):
-            return tuple(value)
-        if get_origin(option) is Literal and value in get_args(option):
-            return value
-        if option is Path and isinstance(value, str):
-            return Path(value)
-        if option is float and type(value) in (int, float):
-            return float(value)
-        if option in (int, bool, str) and type(value) is option:
-            return value
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options if option is not type(None))
-    raise ValueError(f"{where} must be {wanted}, found {value!r}; change it")
+    return checked(FloorConfig, read_toml(path), str(path))

@@ -97,4 +97,3 @@ class RunFolder:
 
 def _spec(spec: HeadSpec) -> dict[str, Any]:
     return dataclasses.asdict(spec)
-
