@@ -87,7 +87,7 @@ def test_curvature_is_the_variance_of_logits_and_symmetric(bias):
         direction = (*direction[:2], 0 * direction[2])
     h = 1e-6
     before, after = (at.chart.leave(combine(at.point, side * h, direction)).logits(world.X) for side in (-1, 1))
-    delta, q = (after - before) / (2 * h), np.exp(at._kept[0][3])
+    delta, q = (after - before) / (2 * h), at._kept[0].q
     variance = np.sum(q * delta**2, axis=1) - np.sum(q * delta, axis=1) ** 2
     assert inner(direction, at.product(direction)) == pytest.approx(world.weights @ variance, rel=identity(), abs=0)
     H = dense(at) if bias else dense(at)[:-5, :-5]  # without a bias its directions are none
@@ -201,7 +201,6 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     monkeypatch.setattr(problem_module, "CHUNK_ENTRIES", 40)
     monkeypatch.setattr(problem_module, "LEAST_ROWS", 1)
     monkeypatch.setattr(problem_module, "KEPT_ENTRIES", 0)
-    monkeypatch.setattr("theory.frozen.curvature.KEPT_ENTRIES", 0)
     other = FrozenProblem.of(WORLD.X, WORLD.W, WORLD.b, WORLD.weights)
     split = newton_step(other, metric(other).truncation(1), metric(other))
     assert len(list(other.blocks())) > 1

@@ -7,7 +7,7 @@ from theory.frozen.heads import Excess, FrozenHead, excess
 from theory.frozen.metrics import METRICS, Metric
 from theory.frozen.newton import Step, newton_step
 from theory.frozen.predict import Effort, FrozenCurve, FrozenPoint, HeldOut, predict_curve
-from theory.frozen.problem import FrozenProblem
+from theory.frozen.problem import FrozenProblem, Passes
 from theory.frozen.sample import Estimate, cross_validated, optimism
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "FrozenSpec",
     "HeldOut",
     "Metric",
+    "Passes",
     "Step",
     "clustered_tails",
     "clusters",

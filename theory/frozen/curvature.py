@@ -23,9 +23,9 @@ import numpy as np
 
 from synth import logspace
 from synth._array import Array, device, like, namespace
-from theory.frozen.heads import FrozenHead
+from theory.frozen.heads import FrozenHead, divergence
 from theory.frozen.metrics import Metric
-from theory.frozen.problem import KEPT_ENTRIES, FrozenProblem
+from theory.frozen.problem import FrozenProblem
 
 Triple = tuple[Array, Array, Array]
 """A point or direction: ``A`` (V, r), ``B`` (r, k) on whitened features, ``c`` (V,)."""
@@ -70,90 +70,106 @@ class Chart:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """A block at a point: whitened features ``Z`` (n, k), weights and costs ``KL(p || q)`` (n,), all in float64; hidden
+    states ``H = Z B'`` (n, r), ``log p`` and ``q`` (n, V) in the precision of the tables.
+    """
+
+    Z: Array
+    H: Array
+    weights: Array
+    log_p: Array
+    q: Array
+    costs: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Curvature:
     """The loss around one point of a chart."""
 
     chart: Chart
     point: Triple
 
-    def _rows(self) -> Iterator[tuple[Array, Array, Array, Array]]:
-        """Whitened features, weights, log-probabilities of the target and of the head, block by block."""
-        if self.chart.problem.rows * self.chart.problem.vocab <= KEPT_ENTRIES:
+    def _rows(self) -> Iterator[Rows]:
+        """What every pass needs, block by block."""
+        if self.chart.problem.keeps:
             yield from self._kept
         else:
             yield from self._formed()
 
     @cached_property
-    def _kept(self) -> list[tuple[Array, Array, Array, Array]]:
+    def _kept(self) -> list[Rows]:
         return list(self._formed())
 
-    def _formed(self) -> Iterator[tuple[Array, Array, Array, Array]]:
-        A, B, c = self.point
-        for block in self.chart.problem.blocks():
+    def _formed(self) -> Iterator[Rows]:
+        problem, xp = self.chart.problem, namespace(self.point[0])
+        A, _, c = self._single(self.point)
+        for block in problem.blocks():
             Z = self.chart.features(block.X)
-            yield Z, block.weights, block.log_p, logspace.log_softmax((Z @ B.T) @ A.T + c[None, :])
+            H = xp.astype(Z @ self.point[1].T, A.dtype, copy=False)
+            log_q = logspace.log_softmax(H @ A.T + c[None, :])
+            costs = xp.astype(divergence(block.log_p, log_q), xp.float64, copy=False)
+            yield Rows(Z, H, block.weights, block.log_p, xp.exp(log_q), costs)
+
+    def _single(self, x: Triple) -> Triple:
+        """A point or direction in the precision of the tables."""
+        xp = namespace(x[0])
+        dtype = getattr(xp, self.chart.problem.passes.precision)
+        A, B, c = (xp.astype(part, dtype, copy=False) for part in x)
+        return A, B, c
 
     @cached_property
-    def _first(self) -> tuple[float, Triple, Triple]:
-        """One pass: the gap, the gradient, and the moments ``s`` (V,), ``ZZ`` (k, k), ``r'[Z 1]`` (k + 1,)."""
+    def _first(self) -> tuple[Triple, Triple]:
+        """One pass: the gradient, and the moments ``s`` (V,), ``ZZ`` (k, k), ``r'[Z 1]`` (k + 1,)."""
         A, B, c = self.point
-        xp, total = namespace(A), 0.0
-        matrix, column, s = xp.zeros_like(A @ B), xp.zeros_like(c), xp.zeros_like(c)
+        xp, pull, s = namespace(A), _Pull(self), namespace(c).zeros_like(c)
         ZZ, mean, mass = 0.0 * (B.T @ B), xp.zeros_like(self.chart.metric.K[:, 0]), 0.0
-        for Z, pi, log_p, log_q in self._rows():
-            q = xp.exp(log_q)
-            total += float(pi @ logspace.divergence(log_p, log_q))
-            R = pi[:, None] * (q - xp.exp(log_p))
-            matrix, column = matrix + R.T @ Z, column + xp.sum(R, axis=0)
+        for rows in self._rows():
+            pi, Z, q = xp.astype(rows.weights, rows.q.dtype, copy=False), rows.Z, rows.q
+            pull.add(rows, pi[:, None] * (q - xp.exp(rows.log_p)))
             f = pi[:, None] * (q * (1 - q))
-            r, s = xp.sum(f, axis=1), s + xp.sum(f, axis=0)
+            r, s = xp.astype(xp.sum(f, axis=1), Z.dtype, copy=False), s + xp.sum(f, axis=0)
             ZZ, mean, mass = ZZ + Z.T @ (r[:, None] * Z), mean + r @ Z, mass + float(xp.sum(r))
-        gradient = self._pull(matrix, column)
-        return total, gradient, (s / max(mass, float(np.finfo(np.float64).tiny)), ZZ, _joined(mean, mass))
+        return pull.triple, (s / max(mass, float(np.finfo(np.float64).tiny)), ZZ, _joined(mean, mass))
 
-    def _pull(self, matrix: Array, column: Array) -> Triple:
-        """From the gradient of the matrix ``A B`` and of ``c`` to that of the factors."""
-        A, B, _ = self.point
-        return matrix @ B.T, A.T @ matrix, column if self.chart.problem.bias else 0.0 * column
-
-    @property
+    @cached_property
     def gap(self) -> float:
         """The loss here, nats per token."""
-        return self._first[0]
+        return sum(float(rows.weights @ rows.costs) for rows in self._rows())
 
     @property
     def gradient(self) -> Triple:
         """Its gradient."""
-        return self._first[1]
+        return self._first[0]
 
     def signed_gradient(self, signs: Array) -> Triple:
         """``sum_n signs_n grad_n``, the gradients of the rows with random signs (N,)."""
-        xp, at = namespace(self.point[0]), 0
-        matrix, column = xp.zeros_like(self.point[0] @ self.point[1]), xp.zeros_like(self.point[2])
-        for Z, pi, log_p, log_q in self._rows():
-            R = (signs[at : at + pi.shape[0]] * pi)[:, None] * (xp.exp(log_q) - xp.exp(log_p))
-            matrix, column, at = matrix + R.T @ Z, column + xp.sum(R, axis=0), at + int(pi.shape[0])
-        return self._pull(matrix, column)
+        xp, at, pull = namespace(self.point[0]), 0, _Pull(self)
+        for rows in self._rows():
+            weights = signs[at : at + rows.weights.shape[0]] * rows.weights
+            pi = xp.astype(weights, rows.q.dtype, copy=False)
+            pull.add(rows, pi[:, None] * (rows.q - xp.exp(rows.log_p)))
+            at += int(weights.shape[0])
+        return pull.triple
 
     def product(self, direction: Triple, damping: float = 0.0) -> Triple:
         """Gauss-Newton curvature times a direction, plus ``damping`` times the averaged one.  One pass."""
-        A, B, _ = self.point
-        dA, dB, dc = direction
-        xp = namespace(A)
-        matrix, column = xp.zeros_like(A @ B), xp.zeros_like(dc)
-        for Z, pi, _, log_q in self._rows():
-            q = xp.exp(log_q)
-            delta = (Z @ B.T) @ dA.T + (Z @ dB.T) @ A.T + dc[None, :]
-            R = q * (delta - xp.sum(q * delta, axis=1)[:, None]) * pi[:, None]
-            matrix, column = matrix + R.T @ Z, column + xp.sum(R, axis=0)
-        result = self._pull(matrix, column)
-        return combine(result, damping, self.averaged(direction)) if damping else result
+        xp, pull = namespace(self.point[0]), _Pull(self)
+        (A, _, _), (dA, _, dc) = self._single(self.point), self._single(direction)
+        right = xp.concat([dA, A], axis=1)
+        for rows in self._rows():
+            change = xp.astype(rows.Z @ direction[1].T, A.dtype, copy=False)
+            delta = xp.concat([rows.H, change], axis=1) @ right.T + dc[None, :]
+            delta = delta - xp.vecdot(rows.q, delta)[:, None]
+            pi = xp.astype(rows.weights, delta.dtype, copy=False)
+            pull.add(rows, rows.q * delta * pi[:, None])
+        return combine(pull.triple, damping, self.averaged(direction)) if damping else pull.triple
 
     @cached_property
     def _average(self) -> tuple[Array, Array, Array, Array]:
         """``s`` (V,), ``HH`` (r + 1, r + 1), ``M`` (r, r), ``ZZ`` (k, k), each made invertible."""
         A, B, _ = self.point
-        xp, (s, ZZ, edge) = namespace(A), self._first[2]
+        xp, (s, ZZ, edge) = namespace(A), self._first[1]
         cross, mass = B @ edge[:-1], edge[-1:]
         top = xp.concat([B @ ZZ @ B.T, cross[:, None]], axis=1)
         HH = xp.concat([top, xp.concat([cross, mass])[None, :]], axis=0)
@@ -183,6 +199,25 @@ class Curvature:
     def _inner_inverse(dB: Array, M: Array, ZZ: Array) -> Array:
         solve = namespace(dB).linalg.solve
         return solve(ZZ, solve(M, dB).T).T
+
+
+class _Pull:
+    """From residuals ``R`` (n, V), block by block, to ``R'H``, ``A'R'Z`` and ``R'1``: the way back to the factors.
+
+    ``A'R'Z = (R A)'Z`` never forms the V x k gradient of the matrix ``A B``.
+    """
+
+    def __init__(self, curvature: Curvature) -> None:
+        A, B, c = curvature.point
+        xp = namespace(A)
+        self.A, self.bias = curvature._single(curvature.point)[0], curvature.chart.problem.bias
+        self.triple = xp.zeros_like(A), xp.zeros_like(B), xp.zeros_like(c)
+
+    def add(self, rows: Rows, R: Array) -> None:
+        """Add a block's part."""
+        xp, (dA, dB, dc) = namespace(R), self.triple
+        back = xp.astype(R @ self.A, rows.Z.dtype, copy=False).T @ rows.Z
+        self.triple = dA + R.T @ rows.H, dB + back, dc + xp.sum(R, axis=0) if self.bias else dc
 
 
 def _joined(mean: Array, mass: float) -> Array:

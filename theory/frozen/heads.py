@@ -77,10 +77,10 @@ def excess(problem: FrozenProblem, head: FrozenHead) -> Excess:
 
 def _row_terms(block: Block, head: FrozenHead) -> tuple[np.ndarray, ...]:
     """KL, second and third order, squared error, largest underestimate and range of the error, each (n,)."""
-    log_q = logspace.log_softmax(head.logits(block.X))
+    log_q = _log_q(block, head)
     xp = namespace(log_q)
     p, delta = xp.exp(block.log_p), log_q - block.log_p
-    rows = logspace.divergence(block.log_p, log_q)
+    rows = divergence(block.log_p, log_q)
     mean = xp.sum(p * delta, axis=1)
     centred = delta - mean[:, None]
     second = xp.sum(p * centred * centred, axis=1) / 2
@@ -95,6 +95,22 @@ def gap(problem: FrozenProblem, head: FrozenHead) -> float:
     """``sum_n pi_n KL(p_n || q_n)`` alone, nats per token."""
     total = 0.0
     for block in problem.blocks():
-        rows = logspace.divergence(block.log_p, logspace.log_softmax(head.logits(block.X)))
-        total += float(block.weights @ rows)
+        rows = divergence(block.log_p, _log_q(block, head))
+        total += float(block.weights @ namespace(rows).astype(rows, block.weights.dtype, copy=False))
     return total
+
+
+def divergence(log_p: Array, log_q: Array) -> Array:
+    """``KL(p || q)`` over the last axis; in float32, where the last digits are lost anyway, by the shorter formula."""
+    xp = namespace(log_p)
+    if log_p.dtype == xp.float64:
+        return logspace.divergence(log_p, log_q)
+    return xp.vecdot(xp.exp(log_p), log_p - log_q)
+
+
+def _log_q(block: Block, head: FrozenHead) -> Array:
+    """The head's log-probabilities (n, V) on a block, in the precision of its tables."""
+    xp, dtype = namespace(block.log_p), block.log_p.dtype
+    H, A = (xp.astype(part, dtype, copy=False) for part in (block.X @ head.B.T, head.A))
+    logits = H @ A.T
+    return logspace.log_softmax(logits if head.b is None else logits + xp.astype(head.b, dtype, copy=False)[None, :])

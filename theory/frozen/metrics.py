@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from weakref import WeakKeyDictionary
 
 from synth._array import Array, device, epsilon, namespace
 from theory.frozen.heads import FrozenHead
@@ -30,9 +31,13 @@ from theory.frozen.problem import FrozenProblem
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """``mean`` (D,), ``T`` (D, k) with ``T' Sigma T = I``, its left inverse ``K`` (k, D), token weights ``s`` (V,)."""
+    """``mean`` (D,), ``T`` (D, k) with ``T' Sigma T = I``, its left inverse ``K`` (k, D), token weights ``s`` (V,).
 
-    problem: FrozenProblem
+    ``W`` (V, D) and ``b`` (V,) or ``None`` are those of the full head that it measures.
+    """
+
+    W: Array
+    b: Array | None
     mean: Array
     T: Array
     K: Array
@@ -47,7 +52,7 @@ class Metric:
     @cached_property
     def centred(self) -> Array:
         """``W - 1 s'W / sum s`` (V, D): the matrix in the gauge of the metric."""
-        W, s = self.problem.W, self.s
+        W, s = self.W, self.s
         return W - ((s @ W) / namespace(W).sum(s))[None, :] if self.gauge else W
 
     @cached_property
@@ -72,30 +77,46 @@ class Metric:
         """The nearest head of this rank, of logits ``W_r (x - mu) + W mu + b``; no more columns than directions."""
         basis = self._decomposition[1][:, : min(rank, self.rank)]
         A, B = self.centred @ (self.K.T @ basis), basis.T @ self.T.T
-        if not self.problem.bias:
+        if self.b is None:
             return FrozenHead(A, B, None)
-        b = self.problem.full_bias + self.problem.W @ self.mean - A @ (B @ self.mean)
-        return FrozenHead(A, B, b)
+        return FrozenHead(A, B, self.b + self.W @ self.mean - A @ (B @ self.mean))
 
 
+def _kept(make: Callable[[FrozenProblem], Metric]) -> Callable[[FrozenProblem], Metric]:
+    """Decorator: a problem's metric is made once and lives as long as the problem."""
+    found: WeakKeyDictionary[FrozenProblem, Metric] = WeakKeyDictionary()
+
+    @wraps(make)
+    def metric(problem: FrozenProblem) -> Metric:
+        if problem not in found:
+            found[problem] = make(problem)
+        return found[problem]
+
+    return metric
+
+
+@_kept
 def raw(problem: FrozenProblem) -> Metric:
     """The plain decomposition of W, blind to features and laws; its centre is still the mean of the features."""
     xp = namespace(problem.X)
     identity = xp.eye(problem.width, dtype=problem.X.dtype, device=device(problem.X))
     mean = problem.weights @ problem.X if problem.bias else xp.zeros_like(problem.X[0, :])
-    return Metric(problem, mean, identity, identity, xp.ones_like(problem.full_bias), gauge=False)
+    return Metric(problem.W, problem.b, mean, identity, identity, xp.ones_like(problem.full_bias), gauge=False)
 
 
+@_kept
 def whitened(problem: FrozenProblem) -> Metric:
     """Second moment of the features, every token alike: the spectrum of "frozen-smoothness"."""
     return weighted(problem, problem.weights, namespace(problem.X).ones_like(problem.full_bias))
 
 
+@_kept
 def unigram(problem: FrozenProblem) -> Metric:
     """The Fisher metric at the unigram law: the spectrum of "frozen-unigram"."""
     return weighted(problem, problem.weights, problem.moments.marginal)
 
 
+@_kept
 def information(problem: FrozenProblem) -> Metric:
     """Weights ``r_n s_v`` with the sums of ``pi_n p_nv (1 - p_nv)`` by row and column; if all vanish, the unigram's."""
     xp, moments = namespace(problem.X), problem.moments
@@ -122,7 +143,7 @@ def weighted(problem: FrozenProblem, r: Array, s: Array) -> Metric:
     mean = (r @ X) / total if problem.bias else xp.zeros_like(X[0, :])
     centred = X - mean[None, :]
     T, K = whitening(centred, r, total * (mean * mean))
-    return Metric(problem, mean, T, K, s)
+    return Metric(problem.W, problem.b, mean, T, K, s)
 
 
 def whitening(centred: Array, r: Array, offset: Array) -> tuple[Array, Array]:

@@ -132,7 +132,7 @@ def _point(
 ) -> FrozenPoint:
     """One rank, given the point below it."""
     path = descended(problem, rank, effort)
-    found = excess(problem, path.head)
+    found = excess(problem.in_float64, path.head)
     head, upper, predicted = path.head, found.gap, path.predicted
     if below is not None and below.upper < upper:  # a head of smaller rank is one of this rank
         head, found, upper = below.witness, below.excess, below.upper
