@@ -1,0 +1,1 @@
+"""A width ladder trained here: small GPT-NeoX language models on one text, measured along their training."""
