@@ -25,8 +25,8 @@ def triangle(M: np.ndarray, shift: np.ndarray | None = None) -> np.ndarray:
     if M.ndim != 2 or M.size == 0 or not np.all(np.isfinite(M)):
         raise ValueError(f"M must be a finite matrix (n, d), found shape {M.shape}; drop rows with NaN or infinity")
     rows = max(M.shape[1], BLOCK_ENTRIES // M.shape[1])
-    R = np.zeros((0, M.shape[1]))
+    R: np.ndarray = np.zeros((0, M.shape[1]))
     for start in range(0, len(M), rows):
         block = M[start : start + rows].astype(np.float64)
-        R = np.linalg.qr(np.vstack([R, block if shift is None else block - shift]), mode="r")
+        R = np.asarray(np.linalg.qr(np.vstack([R, block if shift is None else block - shift]), mode="r"))
     return R

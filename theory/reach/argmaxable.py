@@ -21,7 +21,7 @@ from enum import Enum
 import numpy as np
 
 from synth._array import Array, to_numpy
-from theory.reach.points import Points, points
+from theory.reach.points import Points, points, token_list
 from theory.reach.proof import EPS, Hull, Win
 from theory.reach.topm import Reach, Reachability, separate
 
@@ -88,13 +88,16 @@ def argmaxable(
     directions: Array | None = None,
     most_programmes: int | None = None,
     progress: Progress | None = None,
+    tokens: Array | None = None,
 ) -> Argmaxable:
     """A proved verdict for every token of the head ``W`` (V, d), ``b`` (V,): whether it can be the strict argmax.
 
     ``directions`` (N, d) are hidden states to try first; ``most_programmes`` limits the linear programmes, tokens
-    beyond it stay undecided; ``progress`` hears of each.
-    Cost: two products of V x d by d x V, streamed, then per remaining token a few linear programmes with d + 3
-    unknowns.  Source: Demeter, Kimmel and Downey (2020); Grivas, Bogoychev and Lopez (2022).
+    beyond it stay undecided; ``progress`` hears of each.  Given ``tokens``, the others stay undecided but for what
+    duplicates and the given directions tell.
+    Cost: two products of V x d by d x V, streamed (n x d by d x V for n ``tokens``), then per remaining token a few
+    linear programmes with d + 3 unknowns.
+    Source: Demeter, Kimmel and Downey (2020); Grivas, Bogoychev and Lopez (2022).
 
     >>> found = argmaxable(np.array([[1.0, 0.0], [-1.0, 1.0], [-1.0, -1.0], [0.0, 0.0], [1.0, 0.0]]))
     >>> [str(status) for status in found.status]
@@ -110,12 +113,13 @@ def argmaxable(
         status[token], by[token] = Reach.UNREACHABLE, By.DUPLICATE
         hull = Hull(np.array([token]), np.array([twin]), one, one)
         found[token] = Reachability(Reach.UNREACHABLE, np.array([token]), hull, 0.0)
+    asked = np.arange(vocab) if tokens is None else token_list(tokens, vocab)
     for test in (By.GIVEN, By.OWN, By.WHITENED):
-        left = np.flatnonzero([verdict is Reach.UNDECIDED for verdict in status])
+        left = np.array([token for token in asked if status[token] is Reach.UNDECIDED], dtype=np.int64)
         for token, win in _cheap_wins(prepared, test, left, given).items():
             if status[token] is Reach.UNDECIDED:
                 status[token], by[token], wins[token] = Reach.REACHABLE, test, win
-    left = np.flatnonzero([verdict is Reach.UNDECIDED for verdict in status])
+    left = np.array([token for token in asked if status[token] is Reach.UNDECIDED], dtype=np.int64)
     for done, token in enumerate(left[:most_programmes]):
         verdict = separate(prepared, np.array([token]))
         found[int(token)], status[token], by[token] = verdict, verdict.status, By.PROGRAMME

@@ -83,7 +83,7 @@ def draw_least_norm(vocab: int, dim: int, m: int, draws: int, seed: int) -> Esti
         W = rng.standard_normal((vocab, dim))
         h = np.linalg.lstsq(W[:m], np.ones(m), rcond=None)[0]
         hits += int(m <= dim and (W[m:] @ h).max() < 1)
-    return _estimate(hits, draws)
+    return estimate_of(hits, draws)
 
 
 def draw_reachable(vocab: int, dim: int, m: int, draws: int, seed: int) -> Estimate:
@@ -99,10 +99,10 @@ def draw_reachable(vocab: int, dim: int, m: int, draws: int, seed: int) -> Estim
         if found.status is Reach.UNDECIDED:
             raise RuntimeError(f"a random {m}-set of {vocab} tokens in {dim} dimensions stayed undecided; change seed")
         hits += int(found.status is Reach.REACHABLE)
-    return _estimate(hits, draws)
+    return estimate_of(hits, draws)
 
 
-def _estimate(hits: int, draws: int) -> Estimate:
+def estimate_of(hits: int, draws: int) -> Estimate:
     """The share with its standard error; the variance of one more hit and miss keeps the error positive at 0 and 1."""
     share = (hits + 1) / (draws + 2)
     return Estimate(hits / draws, math.sqrt(share * (1 - share) / draws), draws)
