@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test deep bench bench-gpu bench-scale lint types clean
+.PHONY: demo test deep docs bench bench-gpu bench-scale lint types clean
 
 demo: $(VENV)/installed
 	$(BIN)/rankfloor demo
@@ -24,6 +24,9 @@ bench-gpu: $(VENV)/installed
 
 bench-scale: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.scale
+
+docs: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
@@ -46,4 +49,4 @@ $(VENV)/installed-peers: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
