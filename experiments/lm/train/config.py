@@ -41,7 +41,7 @@ class Recipe:
     """Tokens seen in training, repetitions of the text counted."""
     batch: int = 16
     """Windows in a batch."""
-    rate: float = 4e-3
+    rate: float = 8e-3
     """Peak learning rate at width base_width; see schedule.py for the other widths."""
     base_width: int = 64
     """Width at which rate and weight_decay hold as given."""

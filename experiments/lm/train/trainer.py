@@ -35,8 +35,8 @@ from experiments.lm.train.schedule import BETAS, EPS, checkpoint_steps, paramete
 SAVE_EVERY = 30.0
 """Seconds after which the state is saved even without a checkpoint: what a kill can cost."""
 
-Watcher = Callable[[int, float], None]
-"""Told the steps done since the last call, and the last batch's loss."""
+Watcher = Callable[[int, int, float], None]
+"""Told the width, the steps done so far, and the last batch's loss."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class Trainer:
                     return
                 loss = self._update()
                 if watch is not None:
-                    watch(1, loss)
+                    watch(self.width, self.step, loss)
 
     def _update(self) -> float:
-        """One step of AdamW on the next batch; returns the loss of the batch before it."""
+        """One step of AdamW on the next batch; returns the loss of that batch before the step."""
         config = self.ladder.config
         inputs, targets = self.ladder.text.batch(self.step, config.recipe.batch, config.recipe.seed)
         for group in self.optimizer.param_groups:
