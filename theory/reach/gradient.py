@@ -62,7 +62,7 @@ def gradient_share(G: Array, W: Array) -> GradientShare:
     xp = namespace(G)
     energies = xp.sum(G * G, axis=1)
     seen = G @ like(Q, G)
-    return _share(to_numpy(energies), float(xp.sum(seen * seen)), Q)
+    return share_from_energies(to_numpy(energies), float(xp.sum(seen * seen)), Q)
 
 
 def head_gradient_share(distribution: ContextualDistribution, head: Head) -> GradientShare:
@@ -78,7 +78,7 @@ def head_gradient_share(distribution: ContextualDistribution, head: Head) -> Gra
         G = to_numpy(distribution.weights[start:stop, None] * residual).astype(np.float64)
         energies.append((G**2).sum(axis=1))
         seen += float(((G @ Q) ** 2).sum())
-    return _share(np.concatenate(energies), seen, Q)
+    return share_from_energies(np.concatenate(energies), seen, Q)
 
 
 def step_on_logits(G: Array, H: Array, W: Array) -> Array:
@@ -89,16 +89,8 @@ def step_on_logits(G: Array, H: Array, W: Array) -> Array:
     return (G @ W) @ W.T + H @ (H.T @ G)
 
 
-def _column_space(W: Array) -> np.ndarray:
-    """Orthonormal columns (V, k) that span the columns of W, rounding left out."""
-    host = to_numpy(W).astype(np.float64)
-    if host.size == 0:
-        return np.zeros((len(host), 0))
-    U, sigma, _ = np.linalg.svd(host, full_matrices=False)
-    return U[:, sigma > np.finfo(np.float64).eps * max(host.shape) * sigma[0]]
-
-
-def _share(energies: np.ndarray, seen: float, Q: np.ndarray) -> GradientShare:
+def share_from_energies(energies: np.ndarray, seen: float, Q: np.ndarray) -> GradientShare:
+    """The share where rows of the given ``energies`` (C,) have ``seen`` in the span of the orthonormal Q (V, k)."""
     total, n = float(energies.sum()), len(Q) - 1
     if not total > 0 or n < 1:
         raise ValueError("the gradient is zero, so no share of it passes anywhere; take a head that is not exact")
@@ -108,3 +100,12 @@ def _share(energies: np.ndarray, seen: float, Q: np.ndarray) -> GradientShare:
     variance = 2 * (n * square - trace**2) / (n**2 * (n + 2))
     spread = math.sqrt(max(0.0, variance) * float((energies**2).sum())) / total
     return GradientShare(seen / total, trace / n, spread)
+
+
+def _column_space(W: Array) -> np.ndarray:
+    """Orthonormal columns (V, k) that span the columns of W, rounding left out."""
+    host = to_numpy(W).astype(np.float64)
+    if host.size == 0:
+        return np.zeros((len(host), 0))
+    U, sigma, _ = np.linalg.svd(host, full_matrices=False)
+    return U[:, sigma > np.finfo(np.float64).eps * max(host.shape) * sigma[0]]

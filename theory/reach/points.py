@@ -62,19 +62,19 @@ def points(W: Array, b: Array | None = None) -> Points:
     return Points(host, bias, centred @ basis, beta, basis, scale, np.linalg.norm(host, axis=1))
 
 
-def token_list(tokens: Any, vocab: int) -> np.ndarray:
-    """Sorted distinct token numbers, at least one; ``ValueError`` otherwise."""
+def token_list(tokens: Any, vocab: int, which: str = "some") -> np.ndarray:
+    """Sorted distinct token numbers, at least one; a ``ValueError`` that asks for ``which`` otherwise."""
     found = np.unique(np.atleast_1d(np.asarray(tokens)))
     if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) != np.size(tokens):
         raise ValueError(f"tokens must be distinct integers, found {tokens!r}; list each token once")
     if len(found) == 0 or found[0] < 0 or found[-1] >= vocab:
-        raise ValueError(f"tokens must be some of 0..{vocab - 1}, found {tokens!r}")
+        raise ValueError(f"tokens must be {which} of 0..{vocab - 1}, found {tokens!r}")
     return found.astype(np.int64)
 
 
 def token_set(tokens: Any, vocab: int) -> np.ndarray:
     """``token_list`` of fewer tokens than all."""
-    found = token_list(tokens, vocab)
+    found = token_list(tokens, vocab, "some, not all,")
     if len(found) == vocab:
         raise ValueError(f"tokens must be some, not all, of 0..{vocab - 1}, found {tokens!r}")
     return found
