@@ -21,12 +21,18 @@ commands
   bounds   list the bounds in the catalogue
   falsify  hunt for a counterexample to a bound of your own: module:function
   gallery  published claims, recomputed and judged
+  run      a study: a grid of trials and seeds, run anywhere, kept in a store
+  status   what a store holds;  retry: its failed trials again;  export: its tables as csv or parquet
   lm       real language models and real text: see rankfloor lm --help
 
 examples
   rankfloor floor --family zipf --contexts 1000 --vocab 500 --rank 200 --dims 1 2 4 8 16 32 64
   rankfloor floor --corpus book.txt --order 3 --vocab 2048
   rankfloor floor --config configs/zipf.toml --dims 1 2 4
+  rankfloor run configs/gap-exponent.toml --small --jobs 2
+  rankfloor status runs/gap-exponent-small
+  rankfloor retry runs/gap-exponent-small
+  rankfloor export runs/gap-exponent-small --format csv
   rankfloor lm saturation pythia/evals
   rankfloor falsify mybounds:my_bound --side lower --seconds 60
   rankfloor floor --help
@@ -108,11 +114,23 @@ def lm(arguments: list[str]) -> None:
     dispatch(arguments)
 
 
+def study(name: str) -> Command:
+    """``rankfloor run``, ``status``, ``retry`` or ``export``: functions of :mod:`experiments.studies.command`."""
+
+    def call(arguments: list[str]) -> int | None:
+        from experiments.studies import command
+
+        return getattr(command, name)(arguments)
+
+    return Command(name, call)
+
+
 COMMANDS = {
     command.name: command
     for command in (Command("floor", floor), Command("demo", demo), Command("bounds", bounds), Command("lm", lm))
 }
 COMMANDS |= {command.name: command for command in (Command("falsify", falsify), Command("gallery", gallery))}
+COMMANDS |= {name: study(name) for name in ("run", "status", "retry", "export")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
