@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from experiments.atomic import replacing
 from experiments.lm.train.config import Shape, heads
 from experiments.lm.train.model import ROTARY_BASE, ROTARY_SHARE, GPTNeoX
-from experiments.atomic import replacing
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def report(ladder: Ladder, measured: pd.DataFrame, judged: pd.DataFrame) -> str:
     passes = measured["passes"].max()
     return "\n\n".join(
         [
-            f"{text.name}: {text.tokens:,} tokens, V = {text.vocab:,}, {len(text.held_out) / len(text.inputs):.0%} held "
-            f"out; {config.steps:,} updates of {config.batch_tokens:,} tokens, {passes:.1f} passes over the training "
+            f"{text.name}: {text.tokens:,} tokens, V = {text.vocab:,}, {len(text.held_out) / len(text.inputs):.0%} "
+            f"held out; {config.steps:,} updates of {config.batch_tokens:,} tokens, {passes:.1f} passes over the training "
             f"part; {config.shape.layers} layers",
             _losses(measured, judged),
             _spectra(measured),
@@ -107,7 +107,18 @@ def _spectra(measured: pd.DataFrame) -> str:
 def _judgement(judged: pd.DataFrame) -> str:
     from experiments.lm.saturation import p_value
 
-    header = ("d", "rise", "detectable", "held out", "noise", "scatter", "p items", "p scatter", "train rise", "reading")
+    header = (
+        "d",
+        "rise",
+        "detectable",
+        "held out",
+        "noise",
+        "scatter",
+        "p items",
+        "p scatter",
+        "train rise",
+        "reading",
+    )
     lines = [
         (
             str(row.width), f"{row.rise:.4f}", f"{row.detectable:.4f}", f"{row.held_out:+.4f}", f"{row.item_noise:.4f}",

@@ -83,27 +83,6 @@ class TrainConfig:
     out: Path = Path("runs")
     """Folder under which the results are written, in a folder named after the text and the settings."""
 
-    def __post_init__(self) -> None:
-        shape, recipe, watch = self.shape, self.recipe, self.watch
-        if list(shape.widths) != sorted(set(shape.widths)) or not shape.widths:
-            raise ValueError(f"widths must be distinct and increasing, found {shape.widths}; sort them")
-        for name, value in (("layers", shape.layers), ("head_size", shape.head_size), ("window", shape.window)):
-            integer(name, value, 1)
-        for width in shape.widths:
-            heads(width, shape.head_size)
-        integer("batch", recipe.batch, 1)
-        integer("base_width", recipe.base_width, 1)
-        integer("seed", recipe.seed, 0)
-        integer("even", watch.even, 1)
-        integer("windows", watch.windows, 2, why="a standard error needs two")
-        positive("rate", recipe.rate)
-        positive("clip", recipe.clip)
-        for name in ("warmup", "final", "weight_decay"):
-            if not 0 <= getattr(recipe, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], found {getattr(recipe, name)!r}; choose a fraction")
-        if recipe.tokens < self.batch_tokens:
-            raise ValueError(f"tokens = {recipe.tokens} is less than one batch of {self.batch_tokens}; ask for more")
-
     @property
     def batch_tokens(self) -> int:
         """Tokens in a batch."""
@@ -125,6 +104,30 @@ class TrainConfig:
     def folder(self) -> Path:
         """Where this run writes."""
         return self.out / f"lm-train-{Path(self.text).stem}-{self.key}"
+
+
+def validate(config: TrainConfig) -> TrainConfig:
+    """``config`` itself if its numbers make sense; otherwise a ``ValueError`` that says what to change."""
+    shape, recipe, watch = config.shape, config.recipe, config.watch
+    if list(shape.widths) != sorted(set(shape.widths)) or not shape.widths:
+        raise ValueError(f"widths must be distinct and increasing, found {shape.widths}; sort them")
+    for name, value in (("layers", shape.layers), ("head_size", shape.head_size), ("window", shape.window)):
+        integer(name, value, 1)
+    for width in shape.widths:
+        heads(width, shape.head_size)
+    integer("batch", recipe.batch, 1)
+    integer("base_width", recipe.base_width, 1)
+    integer("seed", recipe.seed, 0)
+    integer("even", watch.even, 1)
+    integer("windows", watch.windows, 2, why="a standard error needs two")
+    positive("rate", recipe.rate)
+    positive("clip", recipe.clip)
+    for name in ("warmup", "final", "weight_decay"):
+        if not 0 <= getattr(recipe, name) <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], found {getattr(recipe, name)!r}; choose a fraction")
+    if recipe.tokens < config.batch_tokens:
+        raise ValueError(f"tokens = {recipe.tokens} is less than one batch of {config.batch_tokens}; ask for more")
+    return config
 
 
 def heads(width: int, head_size: int) -> int:

@@ -19,7 +19,7 @@ BLOCK, EVERY = 8, 10
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A text cut into windows: ``inputs`` and ``targets`` (windows, window), and the numbers of the windows of each part.
+    """A text cut into windows: ``inputs`` and ``targets`` (windows, window), and which windows each part has.
 
     Each token but the first is the target of exactly one window, so no held-out target is ever trained on.  (The
     byte-pair vocabulary has seen the whole text.)

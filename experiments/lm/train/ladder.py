@@ -12,7 +12,7 @@ import torch
 
 from experiments.atomic import replacing, write
 from experiments.lm.train import data
-from experiments.lm.train.config import TrainConfig, parameters, training_flops
+from experiments.lm.train.config import TrainConfig, parameters, training_flops, validate
 from experiments.lm.train.log import Log
 from experiments.lm.train.measure import nulls
 from experiments.lm.train.schedule import checkpoint_steps
@@ -31,8 +31,9 @@ RULE = Rule()
 def prepare(config: TrainConfig) -> Ladder:
     """The text cut, the folder made, settings and nulls written to ``config.json``.
 
-    Raises ``ValueError`` for a text that cannot be used, a folder that cannot be written, a device that is not there.
+    Raises ``ValueError`` for settings that make no sense, a text that cannot be used, a folder that cannot be written, a device that is not there.
     """
+    validate(config)
     _require_device(config.device)
     folder = config.folder
     try:
@@ -125,7 +126,8 @@ def _require_device(name: str) -> None:
         torch.empty(1, device=torch.device(name))
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"device {name!r} is not there ({str(error).splitlines()[0]}); use --device cpu, or cuda where there is a GPU"
+            f"device {name!r} is not there ({str(error).splitlines()[0]}); use --device cpu, or cuda "
+            "where there is a GPU"
         ) from error
 
 

@@ -40,7 +40,9 @@ def _parse(line: bytes, number: int, path: Path) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}, line {number}, is damaged ({error}); delete that line to measure it again") from error
+        raise ValueError(
+            f"{path}, line {number}, is damaged ({error}); delete that line to measure it again"
+        ) from error
     if not isinstance(row, dict):
         raise ValueError(f"{path}, line {number}, is not a JSON object; delete that line to measure it again")
     return row

@@ -29,7 +29,7 @@ from experiments.lm.train.config import TrainConfig
 from experiments.lm.train.data import Text
 from experiments.lm.train.log import Log
 from experiments.lm.train.measure import measure
-from experiments.lm.train.model import GPTNeoX, initial
+from experiments.lm.train.model import initial
 from experiments.lm.train.schedule import BETAS, EPS, checkpoint_steps, parameter_groups, rate_factor
 
 SAVE_EVERY = 30.0
@@ -126,7 +126,9 @@ class Trainer:
 
     def _save(self) -> None:
         self._require_finite()
-        state = State(self.step, self.model.state_dict(), self.optimizer.state_dict(), self.seconds, _place(self.device))
+        state = State(
+            self.step, self.model.state_dict(), self.optimizer.state_dict(), self.seconds, _place(self.device)
+        )
         save_state(self.folder / "state.pt", state)
 
     def _resume(self) -> None:
@@ -191,5 +193,3 @@ def _deterministic(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-
-

@@ -34,8 +34,9 @@ class LadderWatch:
     def skip(self, width: int, steps: int) -> None:
         """Count updates of a width that were done before; they do not enter the rate."""
         self.done[width] = steps
-        self.bar.initial += steps * self.work[width] / 1e9
-        self.bar.n += steps * self.work[width] / 1e9
+        if not self.bar.disable:
+            self.bar.initial += steps * self.work[width] / 1e9
+            self.bar.n += steps * self.work[width] / 1e9
 
     def watch(self, width: int, step: int, loss: float) -> None:
         """Show that a width has had ``step`` updates."""
