@@ -37,11 +37,15 @@ def run(config: FloorConfig) -> FloorCurve:
     Raises ``ValueError`` for bad input before anything is written.  A ``KeyboardInterrupt`` passes through with the
     finished dimensions on disk.
     """
-    described = build(config.source)
+    return curve_of(build(config.source), config, config.folder)
+
+
+def curve_of(described: Described, config: FloorConfig, place: Path) -> FloorCurve:
+    """``run`` for a distribution of your own, written to ``place``; ``config.source`` is not read."""
     distribution = described.distribution.on(_reference(config.solver.array))
     dims = config.heads.dims
     rungs(distribution, dims, config.heads.bias)
-    folder = RunFolder(config.folder, distribution.weights)
+    folder = RunFolder(place, distribution.weights)
     options = _options(config)
     folder.describe(_facts(config, described))
     with LadderProgress(config.title, dims) as progress:
@@ -52,7 +56,7 @@ def run(config: FloorConfig) -> FloorCurve:
             fits.append(fit)
         for fit in come_down(distribution, fits, options, folder, progress.watch):
             folder.record(record(distribution, fit))
-    return FloorCurve(config.folder, described.sentence, folder.records())
+    return FloorCurve(place, described.sentence, folder.records())
 
 
 def record(distribution: ContextualDistribution, fit: Fit) -> dict[str, Any]:

@@ -18,12 +18,13 @@ def floor_report(configs: Sequence[FloorConfig], figure: Path) -> None:
     for config in configs:
         curve = run(config)
         curves.append(curve)
-        print(_account(curve), flush=True)
+        print(account(curve), flush=True)
     paths = draw([curve.folder for curve in curves], figure)
     print("figure:  " + "  ".join(map(str, paths)))
 
 
-def _account(curve: FloorCurve) -> str:
+def account(curve: FloorCurve) -> str:
+    """What a curve says: its distribution, its table, and where its numbers are."""
     head = curve.records[0]
     lines = [
         curve.sentence,
