@@ -102,7 +102,7 @@ def collect(
         for number, rows in enumerate(_rows(plan, block_windows)):
             path = folder / f"block-{number:05d}.npz"
             block = _read(path)
-            if block is None:
+            if block is None or not np.array_equal(block.targets, rows[1]):
                 block = _run(model.body, *rows, every_layer)
                 with suppress(OSError):
                     _write(path, block)
