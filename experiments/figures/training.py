@@ -89,22 +89,22 @@ def anisotropy(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: 
 
 def entropies(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
     """Singular entropy of sigma (dashed) and sigma^2 (solid), with those of Gaussian heads (dotted)."""
-    for place, (width, run) in enumerate(runs.items()):
+    for width, run in runs.items():
         seen = run[run["tokens"] > 0]
         axis.plot(seen["tokens"], seen["energy_entropy"], color=colours[width], lw=1.1)
         axis.plot(seen["tokens"], seen["singular_entropy"], color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
-        axis.axhline(facts["nulls"]["energy_entropy"][place], color=colours[width], **NULL)
+        axis.axhline(_null(facts, "energy_entropy", width), color=colours[width], **NULL)
     axis.set_yscale("log")
     _by_tokens(axis, "KL from uniform (nats)", "d  singular entropy of W: σ² solid, σ dashed")
 
 
 def ranks(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
     """Entropy rank over d of the head as it is (solid) and without its mean over tokens (dashed)."""
-    for place, (width, run) in enumerate(runs.items()):
+    for width, run in runs.items():
         seen = run[run["tokens"] > 0]
         axis.plot(seen["tokens"], seen["entropy_rank"] / width, color=colours[width], lw=1.1)
         axis.plot(seen["tokens"], seen["entropy_rank_centred"] / width, color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
-        axis.axhline(facts["nulls"]["entropy_rank"][place] / width, color=colours[width], **NULL)
+        axis.axhline(_null(facts, "entropy_rank", width) / width, color=colours[width], **NULL)
     axis.set_ylim(0, 1.03)
     _by_tokens(axis, "effective rank / d", "e  effective rank of W (dashed: centred)")
 
@@ -119,6 +119,11 @@ def spectra(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dic
     axis.set_xlabel("i / d")
     axis.set_ylabel("σ_i / σ_1")
     axis.set_title("f  singular values of W: final, initial (dotted)", loc="left")
+
+
+def _null(facts: dict[str, Any], name: str, width: int) -> float:
+    """The value of a measure for a Gaussian head of this width."""
+    return float(facts["nulls"][name][facts["config"]["shape"]["widths"].index(width)])
 
 
 def _by_tokens(axis: Any, label: str, title: str) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.cli import main
-from experiments.lm.corpus import moby_dick
 from experiments.lm.train import data, model, schedule
 from experiments.lm.train.checkpoints import save_checkpoint
 from experiments.lm.train.config import PRESETS, Recipe, Shape, TrainConfig, Watch, parameters, validate
@@ -36,14 +35,6 @@ def random_model(width, shape):
             drawn = named(2, name).standard_normal(tuple(parameter.shape), dtype=np.float32)
             parameter.add_(0.1 * torch.from_numpy(drawn))
     return made
-
-
-@pytest.fixture(scope="module")
-def excerpt(tmp_path_factory):
-    """A text file that is cut in a moment."""
-    path = tmp_path_factory.mktemp("text") / "excerpt.txt"
-    path.write_text(moby_dick()[:60_000])
-    return path
 
 
 def tokenizer(folder):
@@ -100,6 +91,7 @@ def test_a_position_sees_nothing_of_what_comes_later():
     assert not torch.equal(one[:, 7:], other[:, 7:])
 
 
+@settings(max_examples=20)
 @given(st.sampled_from([4, 8, 16, 32, 48, 64]), st.integers(1, 3), st.integers(2, 50))
 def test_parameters_are_counted(width, layers, vocab):
     shape = Shape(layers=layers, vocab=vocab)
@@ -126,6 +118,7 @@ def test_every_token_but_the_first_is_predicted_once_and_no_held_out_one_is_trai
     assert len(held) < len(trained)
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(0, 5))
 def test_batches_are_passes_each_in_its_own_order(size, seed):
     text = data.cut(np.arange(700), 700, 3, "numbers")
@@ -225,9 +218,9 @@ def test_a_rise_on_held_out_text_alone_is_not_saturation(held_out, train, said):
         (["--widths", "50"], "width 50 is not filled by attention heads of size 16"),
         (["--widths", "32", "16"], "widths must be distinct and increasing"),
         (["--tokens", "100"], "less than one batch of 2048"),
-        (["--rate", "0"], "rate must be > 0"),
+        (["--rate", "0"], "rate must be a finite number > 0"),
         (["--warmup", "2"], "warmup must lie in [0, 1]"),
-        (["--windows", "1"], "windows must be an integer >= 2"),
+        (["--windows", "1"], "windows must be an integer"),
         (["--device", "nowhere"], "device 'nowhere' is not there"),
         (["no-such-file.txt"], "no-such-file.txt"),
         (["short.txt", "--preset", "test", "--vocab", "260"], "short has"),

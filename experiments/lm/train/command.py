@@ -60,8 +60,8 @@ def report(ladder: Ladder, measured: pd.DataFrame, judged: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             f"{text.name}: {text.tokens:,} tokens, V = {text.vocab:,}, {len(text.held_out) / len(text.inputs):.0%} "
-            f"held out; {config.steps:,} updates of {config.batch_tokens:,} tokens, {passes:.1f} passes over the training "
-            f"part; {config.shape.layers} layers",
+            f"held out; {config.steps:,} updates of {config.batch_tokens:,} tokens, {passes:.1f} passes over the "
+            f"training part; {config.shape.layers} layers",
             _losses(measured, judged),
             _spectra(measured),
             "late rise of the held-out loss, last window of three checkpoints above the best, nats per token; "

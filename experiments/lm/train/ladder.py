@@ -31,7 +31,8 @@ RULE = Rule()
 def prepare(config: TrainConfig) -> Ladder:
     """The text cut, the folder made, settings and nulls written to ``config.json``.
 
-    Raises ``ValueError`` for settings that make no sense, a text that cannot be used, a folder that cannot be written, a device that is not there.
+    Raises ``ValueError`` for settings that make no sense, a text that cannot be used, a folder that cannot be written,
+    or a device that is not there.
     """
     validate(config)
     _require_device(config.device)

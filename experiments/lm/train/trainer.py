@@ -158,10 +158,15 @@ class Trainer:
         self.model.load_state_dict(here)
 
     def _require_finite(self) -> None:
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
+        """Raise ``ValueError`` if the model does not give finite logits for the batch that comes next."""
+        config = self.ladder.config
+        inputs, _ = self.ladder.text.batch(self.step, config.recipe.batch, config.recipe.seed)
+        with torch.no_grad():
+            logits = self.model(torch.from_numpy(inputs).to(self.device))
+        if not bool(torch.isfinite(logits).all()):
             raise ValueError(
-                f"width {self.width} diverged before step {self.step}: weights are not finite; lower --rate "
-                f"(it is {self.ladder.config.recipe.rate:g}) or --clip"
+                f"width {self.width} diverged before step {self.step}: its logits are not finite; lower --rate "
+                f"(it is {config.recipe.rate:g}) or --clip"
             )
 
 
