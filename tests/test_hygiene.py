@@ -116,6 +116,11 @@ def test_array_libraries_are_told_apart_in_one_file():
     assert [names(path) for path in SOURCES if tell.search(path.read_text())] == ["synth/_array.py"]
 
 
+def test_transformers_is_known_to_one_file():
+    uses = re.compile(r"^\s*(import|from) transformers\b", flags=re.MULTILINE)
+    assert [names(path) for path in SOURCES if uses.search(path.read_text())] == ["experiments/lm/load.py"]
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=names)
 def test_python_on_the_page_runs(page, capsys):
     """Every python block, top to bottom, in one namespace; pages without any must at least have a title."""

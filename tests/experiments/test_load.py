@@ -140,7 +140,7 @@ def test_an_unreachable_hub_asks_for_local_files(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ValueError, match="pass a local folder or a .gguf file where there is no network"):
+    with pytest.raises(ValueError, match=r"pass a local folder or a \.gguf file where there is no network"):
         load("nobody/no-such-model")
 
 
