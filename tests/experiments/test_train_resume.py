@@ -143,10 +143,8 @@ def test_a_killed_command_goes_on(whole, excerpt, tmp_path, capsys):
     assert "late rise" in out
     (folder,) = tmp_path.iterdir()
     (log,) = folder.rglob("log.jsonl")
-    found = [
-        {key: value for key, value in json.loads(line).items() if key != "seconds"}
-        for line in log.read_text().splitlines()
-    ]
+    lines = map(json.loads, log.read_text().splitlines())
+    found = [{key: value for key, value in row.items() if key != "seconds"} for row in lines]
     assert [row["step"] for row in found] == [row["step"] for row in expected]
     same = ("held_out", "train", "sigma", "anisotropy")
     threads = [[row[name] for name in same] for row in (found[-1], expected[-1])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,9 @@ class Text:
         """
         count = len(self.training)
         passes, places = np.divmod(np.arange(step * size, (step + 1) * size), count)
-        orders = {number: named(seed, "order", number).permutation(count) for number in sorted(set(passes.tolist()))}
-        chosen = self.training[[orders[number][place] for number, place in zip(passes, places, strict=True)]]
+        chosen = self.training[
+            [_order(seed, number, count)[place] for number, place in zip(passes.tolist(), places.tolist(), strict=True)]
+        ]
         return self.inputs[chosen], self.targets[chosen]
 
     def sample(self, part: np.ndarray, windows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +83,12 @@ def cut(ids: np.ndarray, vocab: int, window: int, name: str) -> Text:
             f"windows of {window}; give a longer text or a smaller window"
         )
     return Text(name, vocab, len(ids), inputs, targets, training, held_out)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, number: int, count: int) -> np.ndarray:
+    """In which order pass ``number`` takes ``count`` windows."""
+    return named(seed, "order", number).permutation(count)
 
 
 def _tokenizer(text: str, vocab: int, path: Path) -> Any:
