@@ -17,12 +17,14 @@ rankfloor: how low can a softmax head of dimension d go?
 
 commands
   floor    fit and bound the floor curve of one distribution
+  heads    other kinds of heads beside softmax: mixtures, sigsoftmax, learnt increasing functions
   demo     three floor curves in one figure: a Zipfian law, all 2-subsets of 12 tokens, Moby Dick trigrams
   bounds   list the bounds in the catalogue
   falsify  hunt for a counterexample to a bound of your own: module:function
   gallery  published claims, recomputed and judged
   run      a study: a grid of trials and seeds, run anywhere, kept in a store
   status   what a store holds;  retry: its failed trials again;  export: its tables as csv or parquet
+  figure   the figure of a study, from its store;  report: one HTML page of everything in a store
   lm       real language models and real text: see rankfloor lm --help
 
 examples
@@ -33,6 +35,9 @@ examples
   rankfloor status runs/gap-exponent-small
   rankfloor retry runs/gap-exponent-small
   rankfloor export runs/gap-exponent-small --format csv
+  rankfloor figure runs/gap-exponent-small
+  rankfloor report runs/gap-exponent-small
+  rankfloor heads --family mixture --components 2 --rank 4 --dims 1 2 4 8 --heads softmax mos sigsoftmax monotonic
   rankfloor lm saturation pythia/evals
   rankfloor falsify mybounds:my_bound --side lower --seconds 60
   rankfloor floor --help
@@ -114,13 +119,13 @@ def lm(arguments: list[str]) -> None:
     dispatch(arguments)
 
 
-def study(name: str) -> Command:
-    """``rankfloor run``, ``status``, ``retry`` or ``export``: functions of :mod:`experiments.studies.command`."""
+def deferred(name: str, module: str) -> Command:
+    """``rankfloor NAME``: the function of that name in ``module``, imported when it is called."""
 
     def call(arguments: list[str]) -> int | None:
-        from experiments.studies import command
+        from importlib import import_module
 
-        return getattr(command, name)(arguments)
+        return getattr(import_module(module), name)(arguments)
 
     return Command(name, call)
 
@@ -130,7 +135,9 @@ COMMANDS = {
     for command in (Command("floor", floor), Command("demo", demo), Command("bounds", bounds), Command("lm", lm))
 }
 COMMANDS |= {command.name: command for command in (Command("falsify", falsify), Command("gallery", gallery))}
-COMMANDS |= {name: study(name) for name in ("run", "status", "retry", "export")}
+COMMANDS |= {name: deferred(name, "experiments.studies.command") for name in ("run", "status", "retry", "export")}
+COMMANDS |= {"heads": deferred("heads", "experiments.heads_command")}
+COMMANDS |= {name: deferred(name, "experiments.page.command") for name in ("figure", "report")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

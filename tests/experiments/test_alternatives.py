@@ -22,7 +22,7 @@ from experiments.heads.alternatives import (
 from experiments.heads.alternatives.blocks import ScoreBlocks
 from experiments.heads.alternatives.rank import log_rank
 from experiments.heads.alternatives.witness import moment_mixture, split_supports
-from synth import ContextualDistribution, families, strategies
+from synth import families, strategies
 from tests.tolerances import EPS, KNOWN_FLOOR, ORDER, WITNESS, identity, rounding
 from theory import Head, HeadSpec, sandwich
 

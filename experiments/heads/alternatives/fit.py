@@ -15,6 +15,7 @@ from experiments.heads.alternatives.catalogue import make_kind
 from experiments.heads.alternatives.kind import Kind
 from experiments.heads.alternatives.objective import AlternativeHead, AlternativeObjective
 from experiments.heads.alternatives.parts import Parts
+from experiments.heads.alternatives.softmax import Softmax, plain
 from experiments.heads.descent import Options, certified_descent, diverges, homotopy, trend
 from experiments.heads.fitted import Fit, FitStatus
 from experiments.heads.solver import fit
@@ -92,6 +93,8 @@ class Arena:
     def best(self) -> AlternativeFit:
         """The lowest of the descents and of the embedded softmax heads."""
         began = time.perf_counter()
+        if isinstance(self.kind, Softmax):
+            return self.plain_softmax()
         rng = np.random.default_rng(self.options.seed)
         softmax_gap = self.softmax_fit(self.kind.dim).gap
         share = replace(self.options, max_evaluations=max(1, int(HEAT * self.options.max_evaluations)))
@@ -131,6 +134,22 @@ class Arena:
     def softmax_head(self, dim: int) -> Head:
         """Its head, in NumPy."""
         return self.softmax_fit(dim).head.on(np.zeros(1))
+
+    def plain_softmax(self) -> AlternativeFit:
+        """The softmax kind itself: the fit of ``experiments.heads``, as it is."""
+        done = self.softmax_fit(self.kind.dim)
+        head = AlternativeHead(self.kind, plain(self.softmax_head(self.kind.dim)))
+        return replace(
+            self._result(done.start, head, done.gap, done.status),
+            certified_excess=done.certified_excess,
+            decrement=done.decrement,
+            evaluations=done.evaluations,
+            seconds=done.seconds,
+            trend=done.trend,
+            starts=done.starts,
+            spread=done.spread,
+            softmax_gap=done.gap,
+        )
 
     def embedded(self) -> Iterator[AlternativeFit]:
         """The softmax heads that the kind contains and its closed forms, as they are."""

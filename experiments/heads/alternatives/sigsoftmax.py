@@ -2,7 +2,7 @@
 
     phi(z) = z + log sigma(z) = z - log(1 + e^-z),       phi'(z) = 1 + sigma(-z)  in (1, 2)
 
-``phi`` is concave, with two straight ends: ``phi(z) = z - log(1 + e^-z) = 2z - log(1 + e^z)``, so it is z up to e^-z for
+``phi`` is concave, with two straight ends: ``z - log(1 + e^-z) = 2z - log(1 + e^z)``, so it is z up to e^-z for
 large z and 2z up to e^z for very negative z.  A softmax head does not change when W becomes ``W + 1 u'``, which moves
 all logits of context c by ``u . h_c``.  Take u so long that every context with h_c != 0 is moved far out, to one end or
 the other, and halve the states of those moved to the end of slope 2: the logits there become linear again, and what is
