@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.lm.cache import cache_folder
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -82,9 +84,9 @@ def read_text(path: str | Path) -> str:
 def tokenize(text: str, vocab: int = 2048, name: str = "text", cache: str | Path | None = None) -> Corpus:
     """Train a byte-level BPE of ``vocab`` tokens on ``text`` and cut the text with it; deterministic.
 
-    The result is cached under ``cache`` (default: ``$XDG_CACHE_HOME/rankfloor``, else ``~/.cache/rankfloor``), keyed
-    by the SHA-256 of the text, ``vocab`` and the version of the ``tokenizers`` package.  A damaged entry is made
-    again; a cache that cannot be written is done without.
+    The result is cached under ``cache`` (default: :func:`experiments.lm.cache.cache_folder`), keyed by the SHA-256 of
+    the text, ``vocab`` and the version of the ``tokenizers`` package.  A damaged entry is made again; a cache that
+    cannot be written is done without.
 
     Raises ``ValueError`` for an empty text or a vocabulary below the 256 bytes.
     """
@@ -126,9 +128,7 @@ def _train(text: str, vocab: int) -> tuple[np.ndarray, list[str]]:
 
 
 def _cache_folder(cache: str | Path | None) -> Path:
-    if cache is not None:
-        return Path(cache)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rankfloor"
+    return Path(cache) if cache is not None else cache_folder()
 
 
 def _load(entry: Path, sha: str) -> tuple[np.ndarray, list[str]] | None:

@@ -73,9 +73,7 @@ def _pretrained(place: str, options: dict[str, Any]) -> tuple[Any, Any]:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         with _quiet():
-            model = AutoModelForCausalLM.from_pretrained(
-                place, dtype=torch.float32, trust_remote_code=False, **options
-            ).eval()
+            model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, trust_remote_code=False, **options)
             tokenizer = None
             if not Path(place).is_dir() or "gguf_file" in options or _has_tokenizer(Path(place)):
                 tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
@@ -136,8 +134,11 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No bars and no remarks of transformers within the block; its settings are put back."""
-    from transformers import modeling_gguf_pytorch_utils as gguf
-    from transformers.utils import logging
+    from transformers import modeling_gguf_pytorch_utils
+    from transformers.utils import logging as remarks
+
+    gguf: Any = modeling_gguf_pytorch_utils
+    logging: Any = remarks
 
     level, bars, bar = logging.get_verbosity(), logging.is_progress_bar_enabled(), gguf.tqdm
     logging.set_verbosity_error()
