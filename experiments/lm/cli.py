@@ -22,8 +22,12 @@ SUBCOMMANDS = {
         "experiments.lm.measure.command", "spectra, anisotropy, gradients and reach of a model, each beside its null"
     ),
     "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
+    "target": SubCommand("experiments.lm.target", "floor curve of a real model's own next-token laws"),
     "werror": SubCommand("experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null"),
     "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
+    "train": SubCommand("experiments.lm.train.command", "a ladder of widths trained here, measured along the way"),
+    "ranks": SubCommand("experiments.lm.ranks.command", "heads of growing rank on a model's frozen features"),
+    "compress": SubCommand("experiments.lm.ranks.compress", "a low-rank head for a model, written as safetensors"),
 }
 
 

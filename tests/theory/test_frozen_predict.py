@@ -20,11 +20,13 @@ from theory.frozen import (
     Estimate,
     FrozenHead,
     FrozenProblem,
+    Passes,
     cross_validated,
     excess,
     newton_step,
     optimism,
     predict_curve,
+    predict_points,
 )
 from theory.frozen import problem as problem_module
 from theory.frozen.curvature import Chart, Curvature, combine, inner
@@ -206,6 +208,26 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     assert len(list(other.blocks())) > 1
     assert split.gap == pytest.approx(whole.gap, rel=LIBRARIES, abs=0)
     assert split.decrement == pytest.approx(whole.decrement, rel=identity(), abs=0)
+
+
+@pytest.mark.parametrize("kept", [0, None], ids=["streamed", "kept"])
+def test_passes_in_float32_predict_the_same_and_prove_in_float64(kept):
+    single = FrozenProblem.of(WORLD.X, WORLD.W, WORLD.b, WORLD.weights, Passes("float32", kept))
+    assert next(iter(single.blocks())).log_p.dtype == np.float32
+    effort = Effort(folds=2, draws=2)
+    for a, b in zip(predict_curve(WORLD, [1, 2], effort), predict_curve(single, [1, 2], effort), strict=True):
+        assert b.predicted == pytest.approx(a.predicted, rel=identity(np.float32), abs=0)
+        assert b.held_out.predicted == pytest.approx(a.held_out.predicted, rel=identity(np.float32), abs=0)
+        assert excess(WORLD, b.witness).gap == pytest.approx(b.upper, rel=LIBRARIES, abs=0)
+        assert abs(b.upper / a.upper - 1) <= identity(np.float32)
+        assert abs(b.upper / a.upper - 1) > 0  # sabotage twin: the passes really were in another precision
+    with pytest.raises(ValueError, match="no precision of the tables is named 'float16'"):
+        Passes("float16")
+
+
+def test_points_come_one_at_a_time():
+    points = predict_points(WORLD, [1, 2], Effort(folds=0))
+    assert [point.upper for point in points] == [point.upper for point in predict_curve(WORLD, [1, 2], Effort(folds=0))]
 
 
 @pytest.mark.parametrize("convert", [torch.from_numpy, array_api_strict.asarray], ids=["torch", "strict"])

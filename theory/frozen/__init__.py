@@ -3,12 +3,13 @@
 from theory.frozen import lower, uppers
 from theory.frozen.catalogue import FrozenSpec, frozen_catalogue
 from theory.frozen.clustered import clustered_tails, clusters
-from theory.frozen.heads import Excess, FrozenHead, excess
+from theory.frozen.heads import Excess, FrozenHead, excess, gap
 from theory.frozen.metrics import METRICS, Metric
 from theory.frozen.newton import Step, newton_step
-from theory.frozen.predict import Effort, FrozenCurve, FrozenPoint, HeldOut, predict_curve
+from theory.frozen.predict import Effort, FrozenCurve, FrozenPoint, HeldOut, predict_curve, predict_points
 from theory.frozen.problem import FrozenProblem, Passes
 from theory.frozen.sample import Estimate, cross_validated, optimism
+from theory.frozen.uppers import best_truncation
 
 __all__ = [
     "METRICS",
@@ -24,12 +25,15 @@ __all__ = [
     "Metric",
     "Passes",
     "Step",
+    "best_truncation",
     "clustered_tails",
     "clusters",
     "cross_validated",
     "excess",
     "frozen_catalogue",
+    "gap",
     "newton_step",
     "optimism",
     "predict_curve",
+    "predict_points",
 ]

@@ -71,8 +71,10 @@ class Chart:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A block at a point: whitened features ``Z`` (n, k), weights and costs ``KL(p || q)`` (n,), all in float64; hidden
-    states ``H = Z B'`` (n, r), ``log p`` and ``q`` (n, V) in the precision of the tables.
+    """A block of rows at a point.
+
+    Whitened features ``Z`` (n, k), weights and costs ``KL(p || q)`` (n,) in float64; hidden states ``H = Z B'`` (n, r),
+    ``log p`` and ``q`` (n, V) in the precision of the tables.
     """
 
     Z: Array

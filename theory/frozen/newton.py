@@ -20,6 +20,9 @@ LENGTHS = (1.0, 0.5)
 SHARE = 0.5
 """Least share of the promise ``(2t - t^2) * decrement`` that a step of length t must win."""
 
+ROUNDING = {"float64": 0.0, "float32": 1e-6}
+"""Promises, nats, that are not worth a trial in this precision of the tables."""
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -56,6 +59,8 @@ def newton_step(problem: FrozenProblem, head: FrozenHead, metric: Metric, iterat
     for damping in DAMPINGS:
         direction, decrement = solve(curvature, curvature.gradient, damping, iterations)
         passes += iterations
+        if decrement <= ROUNDING[problem.passes.precision]:
+            break
         for length in LENGTHS:
             trial = combine(point, length, direction)
             value = Curvature(chart, trial).gap

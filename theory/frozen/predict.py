@@ -109,10 +109,15 @@ class FrozenCurve:
 def predict_curve(problem: FrozenProblem, ranks: Sequence[int], effort: Effort | None = None) -> FrozenCurve:
     """Predict ``g_X(r)`` at increasing ``ranks``, with bounds, intervals and held-out losses.
 
-    Upper bounds and predictions never rise with the rank.  Cost for each rank: ``Step.passes`` passes of O(N V (D + r))
-    over the rows, K times that for the splits; the lower bound once for all ranks.  Raises ``ValueError`` for ranks
-    that are not increasing or out of range.
+    ``predict_points`` gives the same points one at a time.  Upper bounds and predictions never rise with the rank.
+    Cost for each rank: ``Step.passes`` passes of O(N V (D + r)) over the rows, K times that for the splits; the lower
+    bound once for all ranks.  Raises ``ValueError`` for ranks that are not increasing or out of range.
     """
+    return FrozenCurve(tuple(predict_points(problem, ranks, effort)))
+
+
+def predict_points(problem: FrozenProblem, ranks: Sequence[int], effort: Effort | None = None) -> Iterator[FrozenPoint]:
+    """The points of ``predict_curve``, each worked out when it is asked for."""
     effort = effort or Effort()
     if not ranks or list(ranks) != sorted(set(ranks)):
         raise ValueError(f"ranks must be distinct and increasing, found {list(ranks)}; sort them and drop repeats")
@@ -120,11 +125,10 @@ def predict_curve(problem: FrozenProblem, ranks: Sequence[int], effort: Effort |
         problem.check_rank(rank)
     count = min(effort.clusters, problem.rows)
     relaxed, metric = clustered_tails(problem, clusters(problem, count, effort.seed)), information(problem)
-    points: list[FrozenPoint] = []
+    point: FrozenPoint | None = None
     for rank in ranks:
-        closed = metric.tail(rank) / 2, float(relaxed[rank])
-        points.append(_point(problem, rank, closed, effort, points[-1] if points else None))
-    return FrozenCurve(tuple(points))
+        point = _point(problem, rank, (metric.tail(rank) / 2, float(relaxed[rank])), effort, point)
+        yield point
 
 
 def _point(
@@ -162,6 +166,8 @@ def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
     """The best truncation and ``effort.steps`` damped Newton steps from it."""
     metric = information(problem)
     head, start = best_truncation(problem, rank)
+    if rank >= metric.rank:  # nothing is cut off
+        return Path(head, start, start, 4)
     predicted, passes, damping = start, 4, 0.0
     for number in range(effort.steps + 1):
         if number == effort.steps and damping == 0:

@@ -1,0 +1,198 @@
+"""Heads of growing rank on a model's frozen features: predicted without training, trained, and truncated.
+
+For each rank, on a sample of N contexts, the target being the model's own laws ("soft") or the next tokens ("hard"):
+
+- ``raw``, ``whitened``, ``unigram``, ``information``: the head truncated in these metrics (``theory.frozen.metrics``);
+- ``predicted``: the witness of the prediction, a truncation and a few Newton steps;
+- ``trained``: ``experiments.heads.frozen`` from the lowest of the truncation, the fit of the rank below, ``predicted``;
+- ``literal``: the recipe of the paper on a small budget.
+
+All are scored on the sample and on contexts held out.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.heads import FitStatus, Options
+from experiments.heads.frozen import FrozenFit, Labels, fit_frozen
+from experiments.lm.ranks.contexts import Contexts, Material
+from experiments.lm.ranks.literal import train_literally
+from experiments.lm.ranks.score import scores
+from experiments.lm.ranks.store import SweepFolder
+from synth import ContextualDistribution
+from theory.frozen import (
+    METRICS,
+    Effort,
+    FrozenHead,
+    FrozenPoint,
+    FrozenProblem,
+    HeldOut,
+    Passes,
+    predict_points,
+)  # fmt: skip
+
+KEPT = 2**29
+"""Entries up to which tables are kept between passes: 2 GiB in float32."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to fit to and how hard: see ``RanksConfig``, whose fields these are."""
+
+    target: str = "soft"
+    ridge: float = 0.0
+    bias: bool = True
+    tolerance: float = 1e-4
+    evaluations: int = 150
+    folds: int = 5
+    draws: int = 4
+    floor: bool = False
+    literal_steps: int = 0
+    seed: int = 0
+
+    @property
+    def options(self) -> Options:
+        """Of the solver."""
+        return Options(tolerance=self.tolerance, max_evaluations=self.evaluations)
+
+    @property
+    def effort(self) -> Effort:
+        """Of the prediction."""
+        return Effort(folds=self.folds, draws=self.draws, floor=self.floor, seed=self.seed)
+
+
+def full_head(material: Material, bias: bool = True) -> FrozenHead:
+    """The full head as a ``FrozenHead``; with ``bias`` it has one, zeros where the model has none."""
+    W = material.W.astype(np.float64)
+    b = material.b if material.b is not None else np.zeros(len(W)) if bias else None
+    return FrozenHead(W, np.eye(W.shape[1]), None if b is None else b.astype(np.float64))
+
+
+def problem_of(material: Material, contexts: Contexts, bias: bool = True) -> FrozenProblem:
+    """The full head above these contexts; its laws are the target."""
+    full = full_head(material, bias)
+    return FrozenProblem.of(contexts.X.astype(np.float64), full.A, full.b, passes=Passes("float32", KEPT))
+
+
+def sweep(material: Material, contexts: int, ranks: Sequence[int], work: Work, folder: SweepFolder) -> None:
+    """Every rank not done yet on the first ``contexts`` rows, each recorded as soon as it is finished."""
+    left = [rank for rank in ranks if not folder.has(contexts, rank)]
+    if not left:
+        return
+    trial = Trial(material, material.fitted.first(contexts), work)
+    for curve, heads in trial.ranks(left):
+        folder.record(curve, heads)
+
+
+class Trial:
+    """One sample of contexts: its problem, its target, and the fit of the rank below."""
+
+    def __init__(self, material: Material, sample: Contexts, work: Work) -> None:
+        self.material, self.sample, self.work = material, sample, work
+        self.problem = problem_of(material, sample, work.bias)
+        self.below: FrozenFit | None = None
+        self.spectra = {name: metric(self.problem) for name, metric in METRICS.items()}
+
+    def ranks(self, ranks: Sequence[int]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """For each rank, its line of the curve and the lines of its heads."""
+        began = time.perf_counter()
+        for point in predict_points(self.problem, ranks, self.work.effort):
+            seconds = time.perf_counter() - began
+            fit = self.trained(point)
+            heads = self.heads(point, fit)
+            lines = self.head_lines(point.rank, heads)
+            trained = next(line for line in lines if line["head"] == "trained")
+            yield self.curve_line(point, fit, trained) | {"predict_seconds": seconds}, lines
+            began = time.perf_counter()
+
+    def trained(self, point: FrozenPoint) -> FrozenFit:
+        """The solver's head, from the lowest start."""
+        full = full_head(self.material, self.work.bias)
+        starts = [_as_fit(full), _as_fit(point.witness), *([self.below] if self.below is not None else [])]
+        target: Any = Labels(self.sample.y, self.problem.vocab, self.work.ridge)
+        if self.work.target == "soft":
+            logits = self.problem.X @ full.A.T
+            if full.b is not None:
+                logits += full.b
+            target = ContextualDistribution.from_logits(logits)
+            del logits
+        self.below = fit_frozen(self.problem.X, target, point.rank, self.work.bias, self.work.options, starts)
+        return self.below
+
+    def heads(self, point: FrozenPoint, fit: FrozenFit) -> dict[str, FrozenHead]:
+        """Every head of one rank by name."""
+        heads = {name: metric.truncation(point.rank) for name, metric in self.spectra.items()}
+        heads |= {"predicted": point.witness, "trained": FrozenHead(fit.A, fit.B, fit.b)}
+        if self.work.literal_steps:
+            run = train_literally(self.sample, self.problem.vocab, point.rank, self.work.literal_steps, self.work.seed)
+            heads["literal"] = run.head
+        return heads
+
+    def head_lines(self, rank: int, heads: dict[str, FrozenHead]) -> list[dict[str, Any]]:
+        """One line per head, scored in the sample and outside."""
+        full = full_head(self.material, self.work.bias)
+        inside, outside = (scores(heads, full, part) for part in (self.sample, self.material.held_out))
+        lines = []
+        for name in outside:
+            line: dict[str, Any] = {"contexts": len(self.sample), "rank": rank, "head": name}
+            line |= {f"in_{key}": value for key, value in asdict(inside[name]).items()}
+            lines.append(line | {f"out_{key}": value for key, value in asdict(outside[name]).items()})
+        return lines
+
+    def curve_line(self, point: FrozenPoint, fit: FrozenFit, scored: dict[str, Any]) -> dict[str, Any]:
+        """What was predicted and what was trained, in nats per token above the full head.
+
+        ``trained`` is the divergence from the full head in the sample: for soft targets the fit's own gap, in float64.
+        """
+        trained = fit.gap if self.work.target == "soft" else scored["in_kl"]
+        line: dict[str, Any] = {"contexts": len(self.sample), "rank": point.rank, "trained": trained}
+        names = ("predicted", "low", "upper", "lower", "curvature", "half_tail", "clustered", "passes")
+        line |= {name: getattr(point, name) for name in names}
+        line |= {f"werror_{name}": _w_error(metric.sigma, point.rank) for name, metric in self.spectra.items()}
+        line |= {"half_tail_unigram": self.spectra["unigram"].tail(point.rank) / 2}
+        line |= _held_out(point.held_out)
+        line |= {
+            "status": fit.status.name.lower(),
+            "start": fit.start,
+            "metric": fit.metric,
+            "objective": fit.objective,
+        }
+        numbers = ("certified_excess", "decrement", "trend", "evaluations", "seconds")
+        return line | {name: _plain(getattr(fit, name)) for name in numbers}
+
+
+def _as_fit(head: FrozenHead) -> FrozenFit:
+    """A known head as a start."""
+    return FrozenFit(
+        head.rank, head.A, head.B, head.b, gap=math.nan, loss=math.nan, penalty=0.0, status=FitStatus.LIMIT,
+        certified_excess=math.nan, decrement=math.nan, evaluations=0.0, seconds=0.0, trend=0.0, start="given",
+        metric="none",
+    )  # fmt: skip
+
+
+def _w_error(sigma: np.ndarray, rank: int) -> float:
+    """``(sum_{i > r} sigma_i^2 / sum_i sigma_i^2)^{1/2}``."""
+    energies = np.asarray(sigma) ** 2
+    return float(np.sqrt(energies[rank:].sum() / energies.sum()))
+
+
+def _held_out(found: HeldOut | None) -> dict[str, float | None]:
+    names = ("predicted", "low", "high")
+    line: dict[str, float | None] = {f"out_{name}": None if found is None else getattr(found, name) for name in names}
+    for name in ("split", "optimism"):
+        estimate = None if found is None else getattr(found, name)
+        line |= {f"out_{name}": None if estimate is None else estimate.value}
+        line |= {f"out_{name}_stderr": None if estimate is None else estimate.error}
+    return line
+
+
+def _plain(value: float) -> float | None:
+    """NaN as nothing."""
+    return None if math.isnan(value) else float(value)
