@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_whole_lines_only(store, monkeypatch, call):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"experiments.studies.store.shard.os.{call}", full)
-    with Shard(store.path) as shard, pytest.raises(StoreFull, match=r"No space left on device.*make room and run"):
+    with pytest.raises(StoreFull, match=r"No space left on device.*make room and run"), Shard(store.path) as shard:
         shard.append(entry("b"))
     monkeypatch.undo()
     assert path.read_bytes() == whole

@@ -13,7 +13,7 @@ from experiments.cli import main
 from experiments.studies import sweep
 from experiments.studies.batch import Report
 from experiments.studies.code import _reached, code_version
-from experiments.studies.config import Workers, load_study
+from experiments.studies.config import Workers
 from experiments.studies.grid import expand
 from experiments.studies.limits import Limits
 from experiments.studies.store import Store
@@ -212,14 +212,3 @@ def test_the_code_behind_a_floor_is_the_solver_but_no_figure():
     reached = set(_reached(Path(__file__).parents[3] / "experiments/trials/floor.py"))
     assert {"experiments/heads/solver.py", "theory/bounds/majorization.py", "synth/families/zipf.py"} <= reached
     assert not [name for name in reached if "figures" in name or "studies" in name]
-
-
-@pytest.mark.parametrize("name", ["floor-by-family", "gap-exponent", "subsets-transition"])
-def test_every_study_runs_small(tmp_path, name):
-    """The claims of the headers hold on the small grids."""
-    study = load_study(Path(f"configs/{name}.toml"), small=True)
-    outcome = run(dataclasses.replace(study, out=tmp_path, workers=ALONE))
-    assert outcome.failed == 0
-    frame = outcome.store.frame()
-    assert frame["holds"].all()
-    assert (frame["lower"] <= frame["gap"] + 1e-9).all()
