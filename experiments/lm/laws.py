@@ -73,28 +73,24 @@ def model_target(
     Raises ``ValueError`` for a text too short, a model without body or tokenizer, and bad numbers.
     """
     from experiments.lm.collect import collect
+    from experiments.lm.conditionals import conditionals
 
     integer("contexts", contexts, 1)
     chosen = _windows(model, text, contexts, integer("window", window, 2))
     collected = collect(model, chosen.ravel(), window=window)
-    rows = _places(contexts, len(chosen), window)
-    X = collected.X[rows].astype(np.float64)
-    logits = X @ model.W.astype(np.float64).T
+    X = collected.X[_places(contexts, len(chosen), window)]
+    log_p = np.concatenate([rows for _, rows in conditionals(model, X)])
     D = model.dim
     known = Known(
         model.name, {"model": model.name, "text": text.name, "window": window, "caveats": list(model.caveats)}
     )
-    if model.b is None:
-        known = replace(known, logit_rank=D, bias_rank=D)
-    else:
-        logits += model.b.astype(np.float64)
-        known = replace(known, logit_rank=D + 1, bias_rank=D)
+    known = replace(known, logit_rank=D if model.b is None else D + 1, bias_rank=D)
     caveats = f" ({'; '.join(model.caveats)})" if model.caveats else ""
     sentence = (
         f"{model.name}{caveats}: its own laws at {contexts:,} places in {len(chosen)} windows of {window} tokens of "
         f"{text.name}; D = {D}"
     )
-    return restricted(Described(ContextualDistribution.from_logits(logits, known=known), sentence), tokens)
+    return restricted(Described(ContextualDistribution.from_logits(log_p, known=known), sentence), tokens)
 
 
 def restricted(described: Described, tokens: int | None) -> Described:
