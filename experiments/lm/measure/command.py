@@ -59,7 +59,7 @@ def command(arguments: list[str]) -> None:
 
 
 def _text(source: str) -> str:
-    """The text that ``source`` names; the files of a folder in the order of their names."""
+    """The text that ``source`` names; the files of a folder one after the other as they are, by name."""
     if source == EMBEDDED:
         return moby_dick()
     from experiments.lm.fetch import fetched
@@ -70,7 +70,7 @@ def _text(source: str) -> str:
     files = sorted(path.glob("*.txt"))
     if not files:
         raise ValueError(f"the folder {path} holds no .txt file; name a text file, or a folder of them")
-    return "\n\n".join(map(read_text, files))
+    return "".join(map(read_text, files))
 
 
 def _say(what: str) -> None:
