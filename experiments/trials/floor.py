@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -53,8 +53,15 @@ def floor(parameters: Floor, seed: int) -> Iterator[dict[str, Any]]:
         seed=seed,
         memory=parameters.memory_mb * 2**20,
     )
+    yield from floor_lines(distribution, parameters.dims, parameters.bias, options)
+
+
+def floor_lines(
+    distribution: ContextualDistribution, dims: Sequence[int], bias: bool, options: Options | None = None
+) -> Iterator[dict[str, Any]]:
+    """The records of a ladder: the table of ``rankfloor floor`` without what is measured, and the tail energy."""
     sigma = _spectrum(distribution)
-    for fit in ladder(distribution, parameters.dims, parameters.bias, options):
+    for fit in ladder(distribution, dims, bias, options):
         line = record(distribution, fit)
         del line["seconds"]  # measured, not computed
         yield line | {"tail": None if sigma is None else tail_energy(sigma, fit.dim)}
