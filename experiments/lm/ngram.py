@@ -18,6 +18,7 @@ import tyro
 
 from experiments.config import EMBEDDED
 from experiments.lm.corpus import Corpus, moby_dick, read_text, tokenize
+from experiments.lm.vocabulary import cut_with
 from experiments.table import align
 from synth import families
 from theory.large_spectrum import Gram, Tails, certified_tails, exact_tails
@@ -35,9 +36,11 @@ class WErrorConfig:
     """Which text, how it is cut, and how hard to try at large vocabularies."""
 
     text: Annotated[str, tyro.conf.Positional] = EMBEDDED
-    """A text file (.txt or .gz), or moby-dick for the embedded one."""
+    """A text file (.txt or .gz), a folder of .txt files read in the order of their names, or moby-dick."""
     vocab: int = 4096
     """Size of the byte-pair vocabulary trained on the text."""
+    tokenizer: Path | None = None
+    """Cut with this tokenizer instead: a tokenizer.json, a folder with one, a SentencePiece .model."""
     orders: tuple[int, ...] = (1, 2, 3, 4, 5)
     """n of the n-grams, 1 to 5; contexts are the n - 1 tokens before."""
     vectors: int = 512
@@ -57,8 +60,7 @@ def command(arguments: list[str]) -> None:
         description="W-error of the n-grams of a text: the relative error of the best matrix of rank d, beside what it "
         "would be if every context had one continuation (Zipf's law of the tokens).",
     )
-    text = moby_dick() if config.text == EMBEDDED else read_text(config.text)
-    corpus = tokenize(text, config.vocab, Path(config.text).stem)
+    corpus = _cut(config)
     curves = werror_curves(corpus, config.orders, config.vectors, config.seed)
     print(report(curves), flush=True)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,22 @@ def command(arguments: list[str]) -> None:
 
     paths = draw(config.out, config.out / "werror")
     print(f"results: {config.out / 'werror.parquet'}\nfigure:  " + "  ".join(map(str, paths)))
+
+
+def _cut(config: WErrorConfig) -> Corpus:
+    """The text as token numbers."""
+    path = Path(config.text)
+    if config.text == EMBEDDED:
+        text = moby_dick()
+    elif path.is_dir():
+        if not (files := sorted(path.glob("*.txt"))):
+            raise ValueError(f"{path} holds no .txt files; name a text, or a folder of them")
+        text = "\n\n".join(read_text(file) for file in files)
+    else:
+        text = read_text(path)
+    if config.tokenizer is not None:
+        return cut_with(config.tokenizer, text, path.stem)
+    return tokenize(text, config.vocab, path.stem)
 
 
 def werror_curves(corpus: Corpus, orders: Sequence[int], vectors: int = 512, seed: int = 0) -> pd.DataFrame:

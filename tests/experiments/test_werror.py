@@ -8,8 +8,9 @@ import pytest
 
 from experiments.cli import main
 from experiments.lm import ngram
-from experiments.lm.corpus import tokenize
+from experiments.lm.corpus import tokenize, train_tokenizer
 from experiments.lm.ngram import dimensions, report, werror_curves
+from experiments.lm.vocabulary import cut_with
 from synth import families
 from tests.tolerances import identity
 from theory.spectrum import singular_values, w_error
@@ -53,6 +54,50 @@ def test_a_stream_without_branching_is_its_own_null(corpus):
     assert set(curves["one_hot"]) == {1.0}
 
 
+def test_a_stream_without_branching_is_its_own_null_within_bounds(corpus, monkeypatch):
+    """One-hot rows: both ends of the interval meet the tail of the counts, with no vectors' help."""
+    monkeypatch.setattr(ngram, "EXACT", 10)
+    distinct = type(corpus)(np.arange(256) % 128, corpus.pieces, "cycle", "0" * 64)
+    curves = werror_curves(distinct, [3], vectors=4)
+    assert not curves["exact"].any()
+    np.testing.assert_allclose(curves["upper"], curves["zipf"], rtol=0, atol=1e-10)
+    np.testing.assert_allclose(curves["lower"], curves["zipf"], rtol=0, atol=1e-10)
+
+
+def test_tokenizers_from_files_cut_as_they_did_when_they_were_trained(corpus, tmp_path):
+    bpe = train_tokenizer(TEXT, 290)
+    bpe.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "pair").mkdir()
+    bpe.model.save(str(tmp_path / "pair"))
+    for place in (tmp_path / "tokenizer.json", tmp_path, tmp_path / "pair"):
+        cut = cut_with(place, TEXT, "little")
+        assert np.array_equal(cut.tokens, corpus.tokens)
+        assert cut.pieces == corpus.pieces
+
+
+def test_a_sentencepiece_model_cuts_the_text(tmp_path):
+    library = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
+    with (tmp_path / "little.model").open("wb") as stream:
+        library.SentencePieceTrainer.train(
+            sentence_iterator=iter(TEXT.split(". ")), model_writer=stream, vocab_size=25, minloglevel=2
+        )
+    cut = cut_with(tmp_path / "little.model", TEXT)
+    assert cut.vocab == 25
+    assert "".join(cut.pieces[token] for token in cut.tokens).replace("▁", " ").strip() == TEXT.strip()
+
+
+def test_the_command_reads_a_folder_of_texts_with_a_given_tokenizer(tmp_path, capsys):
+    train_tokenizer(TEXT, 290).save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "texts").mkdir()
+    for name in ("1790.txt", "1791.txt"):
+        (tmp_path / "texts" / name).write_text(TEXT)
+    arguments = ["lm", "werror", str(tmp_path / "texts"), "--tokenizer", str(tmp_path / "tokenizer.json")]
+    assert main([*arguments, "--orders", "2", "--out", str(tmp_path / "out")]) == 0
+    assert "texts: " in capsys.readouterr().out
+    tokens = pd.read_parquet(tmp_path / "out" / "werror.parquet")["tokens"].iloc[0]
+    assert tokens == len(cut_with(tmp_path / "tokenizer.json", f"{TEXT}\n\n{TEXT}").tokens)
+
+
 def test_dimensions_reach_from_0_to_the_rank():
     assert dimensions(1) == [0, 1]
     assert dimensions(4096)[-1] == 4096
@@ -77,12 +122,19 @@ def test_the_command_says_and_writes_it(tmp_path, capsys, monkeypatch):
         (["nowhere.txt"], "nowhere.txt cannot be read"),
         (["little.txt", "--orders", "6"], "order must be an integer from 1 to 5"),
         (["--vocab", "20"], "vocab must be an integer of at least 256"),
+        (["empty"], "empty holds no .txt files"),
+        (["little.txt", "--tokenizer", "none.json"], "none.json does not exist"),
+        (["little.txt", "--tokenizer", "little.txt"], "little.txt cannot be read as a tokenizer"),
+        (["little.txt", "--tokenizer", "empty"], "holds neither tokenizer.json nor vocab.json and merges.txt"),
+        (["little.txt", "--tokenizer", "little.model"], "little.model cannot be read as a tokenizer"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "little.txt").write_text(TEXT)
+    (tmp_path / "little.model").write_text(TEXT)
+    (tmp_path / "empty").mkdir()
     assert main(["lm", "werror", *arguments]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
