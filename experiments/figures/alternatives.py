@@ -25,7 +25,7 @@ LOOKS = {
 LABELS = {"mos": "mixture of softmaxes", "monotonic": "monotonic, learnt", "plif": "monotonic, piecewise linear"}
 
 RESOLVED = 1e-6
-"""Gaps below this are drawn at it: what fits of this tolerance tell from zero, nats."""
+"""Gaps below this are drawn at the foot of the axis: what fits of this tolerance tell from zero, nats."""
 
 
 def draw(folders: Sequence[Path], stem: Path) -> list[Path]:
@@ -50,47 +50,54 @@ def draw(folders: Sequence[Path], stem: Path) -> list[Path]:
 
 def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
     """Draw one target: ``data`` has one row per head and width, ``facts`` is the run's ``config.json``."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
-
+    foot = _foot(data["gap"])
     for name, (colour, marker, dash) in LOOKS.items():
         rows = data[data["head"] == name].sort_values("dim")
         if rows.empty:
             continue
-        height = rows["gap"].clip(lower=RESOLVED)
+        height = rows["gap"].where(rows["gap"] > RESOLVED, foot)
         axis.plot(rows["dim"], height, dash, color=colour, lw=1.1, zorder=3)
         for certified in (False, True):
             some = (rows["status"] == "converged") == certified
             axis.plot(
                 rows["dim"][some], height[some], marker, color=colour, ms=4, mfc=colour if certified else "white",
-                zorder=4, clip_on=False, ls="none",
+                zorder=4, ls="none",
             )  # fmt: skip
         axis.plot([], [], dash, marker=marker, color=colour, ms=4, lw=1.1, label=LABELS.get(name, name))
-    dims = sorted(set(data["dim"]))
-    axis.set_xscale("log", base=2)
-    axis.set_yscale("log")
-    axis.xaxis.set_major_locator(FixedLocator(dims))
-    axis.xaxis.set_major_formatter(FixedFormatter([str(dim) for dim in dims]))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_minor_locator(NullLocator())
-    low, high = max(RESOLVED, float(data["gap"].min())), float(data["gap"].max())
-    axis.set_ylim(low if low == RESOLVED else low / 1.3, 1.5 * high)
-    if low == RESOLVED:
-        axis.text(0.02, 0.015, "below 1e-6", transform=axis.transAxes, fontsize=6, color="#6b6b6b", va="bottom")
-    else:
-        _few_ticks(axis, low / 1.3, 1.5 * high)
-    axis.set_xlabel("width d of the head")
-    axis.spines[["top", "right"]].set_visible(False)
+    _axes(axis, data, foot)
     axis.set_title(_title(facts))
 
 
-def _few_ticks(axis: Any, low: float, high: float) -> None:
-    """Ticks at 1, 2, 5 times powers of ten where an axis spans little."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator
+def _foot(gaps: Any) -> float:
+    """Where gaps below ``RESOLVED`` are drawn: a little below the smallest that is shown."""
+    shown = gaps[gaps > RESOLVED]
+    return float(shown.min()) / 3 if len(shown) else RESOLVED
 
-    ticks = [tick for power in range(-6, 3) for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)]
-    shown = [tick for tick in ticks if low <= tick <= high]
+
+def _axes(axis: Any, data: Any, foot: float) -> None:
+    """Log scales, ticks at 1, 2, 5 times powers of ten, and a foot for gaps that are not told from zero."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    dims = sorted(set(data["dim"]))
+    axis.xaxis.set_major_locator(FixedLocator(dims))
+    axis.xaxis.set_major_formatter(FixedFormatter([str(dim) for dim in dims]))
+    vanishing = bool((data["gap"] <= RESOLVED).any())
+    low, high = (foot if vanishing else 2 * foot), 1.3 * float(data["gap"].max())
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    ticks = [step * 10.0**power for power in range(-7, 4) for step in steps]
+    shown = [tick for tick in ticks if (2 if vanishing else 1) * low <= tick <= high]
+    labels = [f"{tick:g}" for tick in shown]
+    if vanishing:
+        shown, labels = [low, *shown], ["< 1e-6", *labels]
     axis.yaxis.set_major_locator(FixedLocator(shown))
-    axis.yaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in shown]))
+    axis.yaxis.set_major_formatter(FixedFormatter(labels))
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_minor_locator(NullLocator())
+    axis.set_ylim(low / 1.2, high)
+    axis.set_xlabel("width d of the head")
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _title(facts: dict[str, Any]) -> str:

@@ -29,6 +29,9 @@ def test_heads_writes_table_figure_and_parquet(tmp_path, capsys):
     assert data[data["head"] == "softmax"]["numerical_rank"].tolist() == [1, 2]
     assert "per context" in out
     assert str(folder / "heads.png") in out
+    drawn = (folder / "heads.png").stat().st_size
+    assert main([*SMALL, *CHEAP, "--heads", "mos", "softmax", "--out", str(tmp_path), "--beside", str(folder)]) == 0
+    assert (folder / "heads.png").stat().st_size > drawn  # two panels, nothing fitted again
 
 
 def test_the_same_command_again_fits_nothing_and_a_longer_one_goes_on(tmp_path, capsys, monkeypatch):
