@@ -51,7 +51,7 @@ def _sentence(facts: dict[str, Any]) -> str:
             f"{facts['nll_stderr']:.2f} nats per token"
         )
     text += (
-        ". Grey: null models; in c and d open circles, joined to what was measured in the colours of a and b. "
+        ". Grey: null models; open circles among dots, joined to what was measured, in the colours of the spectra. "
         "Bars: ± 2 standard errors, none where a number is exact for this head."
     )
     return "\n".join(textwrap.wrap(text, 124))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from safetensors.numpy import save_file
 from experiments.cli import main
 from experiments.lm.fetch import smollm2
 from experiments.lm.load import load
+from experiments.lm.measure.command import text_of
 from experiments.lm.measure.everything import Effort, measure
 from experiments.lm.measure.head import head_spectra
 from tests.experiments.tiny import neox, tokenizer
@@ -78,12 +80,23 @@ def test_a_head_alone_is_measured_as_far_as_it_goes(tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["no/such/model/here"], "does not exist"), (["--text", "missing.txt"], "cannot be read")],
+    [
+        (["no/such/model/here"], "does not exist"),
+        (["--text", "missing.txt"], "cannot be read"),
+        (["--text", str(Path(__file__).parent)], "holds no .txt file"),
+    ],
 )
 def test_bad_input_is_one_line(folder, arguments, message, capsys):
     given = arguments if "--text" not in arguments else [str(folder), *arguments]
     assert main(["lm", "measure", *given]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_texts_is_their_files_in_order(tmp_path):
+    (tmp_path / "b.txt").write_text("w3\n")
+    (tmp_path / "a.txt").write_text("w1 w2\n")
+    (tmp_path / "notes.md").write_text("w9")
+    assert text_of(str(tmp_path)) == "w1 w2\nw3\n"
 
 
 def test_a_text_too_short_is_refused(folder):

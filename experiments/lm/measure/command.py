@@ -39,7 +39,7 @@ def command(arguments: list[str]) -> None:
         description="Spectra, anisotropy, alignment with token frequency, gradient share and reachability of a "
         "language model's head, every number beside its null.",
     )
-    text = _text(config.text)
+    text = text_of(config.text)
     from experiments.lm.load import load
 
     model = load(config.model)
@@ -58,7 +58,7 @@ def command(arguments: list[str]) -> None:
     print("results: " + "  ".join(map(str, paths)) + "\nfigure:  " + "  ".join(map(str, drawn)))
 
 
-def _text(source: str) -> str:
+def text_of(source: str) -> str:
     """The text that ``source`` names; the files of a folder one after the other as they are, by name."""
     if source == EMBEDDED:
         return moby_dick()
