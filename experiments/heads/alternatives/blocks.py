@@ -58,9 +58,11 @@ class ScoreBlocks:
 
     @staticmethod
     def bytes_needed(objective: AlternativeObjective) -> int:
-        """Memory of the blocks and their inverses."""
+        """Memory of the blocks and their inverses, and of the scores of one chunk of contexts."""
         kind = objective.spec
-        return 8 * 3 * (objective.contexts * kind.states**2 + objective.vocab * kind.columns**2)
+        _, rows = next(chunks(objective.contexts, objective.vocab, kind))
+        scores = 3 * rows * objective.vocab * (kind.states + kind.shared)
+        return 8 * (3 * (objective.contexts * kind.states**2 + objective.vocab * kind.columns**2) + scores)
 
 
 def _token_blocks(weight: np.ndarray, factors: np.ndarray, lifted: np.ndarray) -> np.ndarray:
