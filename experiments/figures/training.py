@@ -31,7 +31,7 @@ def draw(folder: Path, stem: Path) -> list[Path]:
     runs = {int(str(width)): run.sort_values("tokens") for width, run in curves.groupby("width")}
     with house_style():
         colours = palette(list(runs))
-        figure, axes = plt.subplots(2, 3, figsize=(2.1 * COLUMN, 4.4), layout="constrained")
+        figure, axes = plt.subplots(2, 3, figsize=(2.1 * COLUMN, 4.2), layout="constrained")
         for panel, axis in zip((losses, late, anisotropy, entropies, ranks, spectra), axes.ravel(), strict=True):
             panel(axis, runs, colours, facts, judged)
             axis.spines[["top", "right"]].set_visible(False)
@@ -55,7 +55,7 @@ def losses(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict
         axis.plot(seen["tokens"], seen["train"], color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
     axis.axhline(facts["nulls"]["unigram"], color=GREY, **NULL)
     _note(axis, facts["nulls"]["unigram"], "unigram")
-    _by_tokens(axis, "loss (nats per token)", "a  loss, held out (solid) and training (dashed)")
+    _by_tokens(axis, "loss (nats per token)", "a  loss; on training text dashed")
 
 
 def late(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
@@ -71,8 +71,8 @@ def late(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[s
             axis.plot(x.iloc[int(np.argmin(y))], 0.0, "o", color=colours[width], mfc="white", ms=4, zorder=4)
     axis.set_ylim(bottom=-0.005)
     axis.set_xlabel("tokens seen (millions)")
-    axis.set_ylabel("held-out loss above its best (nats)")
-    axis.set_title("b  late course; thick, ring at best: late rise", loc="left")
+    axis.set_ylabel("held out, above its best (nats)")
+    axis.set_title("b  late course; ring: rises again", loc="left")
 
 
 def anisotropy(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
@@ -84,7 +84,7 @@ def anisotropy(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: 
     axis.axhline(by_token, color=GREY, **NULL)
     _note(axis, by_token, "a direction per token")
     axis.set_ylim(0, 1)
-    _by_tokens(axis, "mean pairwise cosine", "c  anisotropy of the last layer")
+    _by_tokens(axis, "mean pairwise cosine", "c  anisotropy, last layer")
 
 
 def entropies(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
@@ -95,7 +95,7 @@ def entropies(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: d
         axis.plot(seen["tokens"], seen["singular_entropy"], color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
         axis.axhline(_null(facts, "energy_entropy", width), color=colours[width], **NULL)
     axis.set_yscale("log")
-    _by_tokens(axis, "KL from uniform (nats)", "d  singular entropy of W: σ² solid, σ dashed")
+    _by_tokens(axis, "of σ²: KL from uniform (nats)", "d  singular entropy of W; σ dashed")
 
 
 def ranks(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
@@ -106,7 +106,7 @@ def ranks(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[
         axis.plot(seen["tokens"], seen["entropy_rank_centred"] / width, color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
         axis.axhline(_null(facts, "entropy_rank", width) / width, color=colours[width], **NULL)
     axis.set_ylim(0, 1.03)
-    _by_tokens(axis, "effective rank / d", "e  effective rank of W (dashed: centred)")
+    _by_tokens(axis, "effective rank / d", "e  rank of W; centred dashed")
 
 
 def spectra(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
@@ -117,8 +117,8 @@ def spectra(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dic
             axis.plot((np.arange(width) + 0.5) / width, sigma / sigma[0], color=colours[width], **style)
     axis.set_ylim(0, 1.03)
     axis.set_xlabel("i / d")
-    axis.set_ylabel("σ_i / σ_1")
-    axis.set_title("f  singular values of W: final, initial (dotted)", loc="left")
+    axis.set_ylabel("σᵢ / σ₁")
+    axis.set_title("f  σ of W; initial dotted", loc="left")
 
 
 def _null(facts: dict[str, Any], name: str, width: int) -> float:
@@ -144,5 +144,5 @@ def _legend(figure: Any, colours: dict[int, Any]) -> None:
     from matplotlib.lines import Line2D
 
     entries = [Line2D([], [], color=colour, lw=1.2, label=f"d = {width}") for width, colour in colours.items()]
-    entries.append(Line2D([], [], color=GREY, label="dotted: null (d: Gaussian W, σ²)", **NULL))  # type: ignore[arg-type]
+    entries.append(Line2D([], [], color=GREY, label="dotted: null (W Gaussian; σ² in d)", **NULL))  # type: ignore[arg-type]
     figure.legend(handles=entries, loc="outside lower center", ncols=len(entries), frameon=False)

@@ -17,7 +17,7 @@ from experiments.lm.train import data, model, schedule
 from experiments.lm.train.checkpoints import save_checkpoint
 from experiments.lm.train.config import PRESETS, Recipe, Shape, TrainConfig, Watch, parameters, validate
 from experiments.lm.train.ladder import reading
-from experiments.lm.train.measure import evaluate
+from experiments.lm.train.measure import evaluate, spike
 from experiments.lm.train.seeds import named
 from tests.tolerances import identity
 from theory.geometry import anisotropy
@@ -192,6 +192,18 @@ def test_losses_and_anisotropy_against_their_definitions():
     unit = found.states[-1] / np.linalg.norm(found.states[-1], axis=1, keepdims=True)
     cosines = (unit @ unit.T)[~np.eye(len(unit), dtype=bool)]
     assert anisotropy(found.states[-1]) == pytest.approx(cosines.mean(), rel=identity())
+
+
+def test_the_spike_of_a_head_that_knows_the_unigram_law_follows_the_token_counts():
+    rng = named(0, "spike")
+    text = data.cut(rng.choice(50, size=4000, p=np.arange(1, 51) / 1275), 50, 5, "numbers")
+    logs = np.log(1.0 + np.bincount(text.targets[text.training].ravel(), minlength=50))
+    noise = rng.standard_normal((50, 8))
+    share, frequency = spike(3.0 + np.outer(10 * logs, np.eye(8)[2]) + noise, text)
+    assert share > 0.5
+    assert frequency > 0.99
+    assert spike(noise, text)[0] < 0.5
+    assert spike(noise, text)[1] < 0.6
 
 
 @pytest.mark.parametrize(

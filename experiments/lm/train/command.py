@@ -63,7 +63,7 @@ def report(ladder: Ladder, measured: pd.DataFrame, judged: pd.DataFrame) -> str:
             f"held out; {config.steps:,} updates of {config.batch_tokens:,} tokens, {passes:.1f} passes over the "
             f"training part; {config.shape.layers} layers",
             _losses(measured, judged),
-            _spectra(measured),
+            _spectra(measured, judged),
             "late rise of the held-out loss, last window of three checkpoints above the best, nats per token; "
             "detectable: the smallest that would be called one\n" + _judgement(judged),
         ]
@@ -86,10 +86,11 @@ def _losses(measured: pd.DataFrame, judged: pd.DataFrame) -> str:
     return align([header, *lines])
 
 
-def _spectra(measured: pd.DataFrame) -> str:
-    """Measures at the start, at their extreme, and at the end."""
+def _spectra(measured: pd.DataFrame, judged: pd.DataFrame) -> str:
+    """Measures at their extreme and at the end; the spike is the largest singular value of the centred head."""
+    spikes = judged.set_index("width")
     header = ("d", "anisotropy max", "final", "entropy of sigma final", "of sigma^2 max", "final", "final, centred",
-              "effective rank final", "centred", "of features")  # fmt: skip
+              "effective rank final", "centred", "of features", "spike's share", "with log counts")  # fmt: skip
     lines = []
     for width, run in measured.groupby("width"):
         end, anisotropy = run.iloc[-1], run["anisotropy"].map(lambda depths: depths[-1])
@@ -99,6 +100,7 @@ def _spectra(measured: pd.DataFrame) -> str:
                 f"{run['energy_entropy'].max():.3f}", f"{end['energy_entropy']:.3f}",
                 f"{end['energy_entropy_centred']:.3f}", f"{end['entropy_rank']:.1f}",
                 f"{end['entropy_rank_centred']:.1f}", f"{end['feature_rank']:.1f}",
+                f"{spikes.loc[width, 'spike_share']:.2f}", f"{spikes.loc[width, 'spike_frequency']:.2f}",
             )
         )  # fmt: skip
     return align([header, *lines])

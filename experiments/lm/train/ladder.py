@@ -8,13 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from experiments.atomic import replacing, write
 from experiments.lm.train import data
+from experiments.lm.train.checkpoints import load_checkpoint
 from experiments.lm.train.config import TrainConfig, parameters, training_flops, validate
 from experiments.lm.train.log import Log
-from experiments.lm.train.measure import nulls
+from experiments.lm.train.measure import nulls, spike
+from experiments.lm.train.model import GPTNeoX
 from experiments.lm.train.schedule import checkpoint_steps
 from experiments.lm.train.trainer import Ladder, Trainer, finished
 from experiments.lm.train.watch import LadderWatch
@@ -89,7 +92,8 @@ def judge(ladder: Ladder, measured: pd.DataFrame, rule: Rule = RULE) -> pd.DataF
 
     The fields of :class:`theory.saturation.Saturation` for the held-out loss, ``train_finding`` and ``train_rise`` for
     the loss on training text, and ``reading``: a late rise on held-out text alone is memorisation of a repeated text,
-    only one on both is what large corpora seen once call saturation.
+    only one on both is what large corpora seen once call saturation.  ``spike_share`` and ``spike_frequency`` are those
+    of :func:`experiments.lm.train.measure.spike` at the last checkpoint.
     """
     import pandas as pd
 
@@ -98,6 +102,7 @@ def judge(ladder: Ladder, measured: pd.DataFrame, rule: Rule = RULE) -> pd.DataF
         held = saturation(run["tokens"], run["held_out"], run["held_out_stderr"], rule)
         seen = saturation(run["tokens"], run["train"], run["train_stderr"], rule)
         size = parameters(int(str(width)), ladder.config.shape)
+        share, frequency = spike(_last_head(ladder, int(str(width)), int(run["step"].iloc[-1])), ladder.text)
         flat = {key: value for key, value in asdict(held).items() if key != "trend"}
         rows.append(
             {
@@ -105,12 +110,20 @@ def judge(ladder: Ladder, measured: pd.DataFrame, rule: Rule = RULE) -> pd.DataF
                 "tokens_per_parameter": run["tokens"].iloc[-1] / sum(size.values()), **flat,
                 "finding": held.finding.value, "late_tau": held.trend.tau, "late_p": held.trend.p_value,
                 "train_finding": seen.finding.value, "train_rise": seen.rise,
-                "reading": reading(held.finding, seen.finding), "seconds": run["seconds"].iloc[-1],
+                "reading": reading(held.finding, seen.finding), "spike_share": share, "spike_frequency": frequency,
+                "seconds": run["seconds"].iloc[-1],
             }
         )  # fmt: skip
     table = pd.DataFrame(rows)
     _store(table, ladder.folder / "saturation.parquet")
     return table
+
+
+def _last_head(ladder: Ladder, width: int, step: int) -> np.ndarray:
+    """The head (V, d) of a stored checkpoint, in float64."""
+    model = GPTNeoX(width, ladder.config.shape)
+    load_checkpoint(ladder.width_folder(width), step, model)
+    return model.embed_out.weight.detach().double().numpy()
 
 
 def reading(held_out: Finding, train: Finding) -> str:

@@ -89,6 +89,19 @@ def spectrum(W: np.ndarray, suffix: str) -> dict[str, Any]:
     }
 
 
+def spike(W: np.ndarray, text: Text) -> tuple[float, float]:
+    """What the largest singular value of a head W (V, d), its mean over tokens taken out, stands for.
+
+    Its share of the energy, and the size of the correlation of its direction over tokens with the logarithm of the
+    token counts (plus one each) in the training windows: near 1 where the head without a bias has learned the unigram
+    law there.
+    """
+    left, sigma, _ = np.linalg.svd(W - W.mean(axis=0), full_matrices=False)
+    counts = 1.0 + np.bincount(text.targets[text.training].ravel(), minlength=text.vocab)
+    share = float(sigma[0] ** 2 / np.sum(sigma**2))
+    return share, abs(float(np.corrcoef(left[:, 0], np.log(counts))[0, 1]))
+
+
 def nulls(text: Text, config: TrainConfig) -> dict[str, Any]:
     """What the measures would be if there were nothing to see.
 
