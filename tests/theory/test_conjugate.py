@@ -50,9 +50,10 @@ def certificates(draw: st.DrawFn) -> tuple[ContextualDistribution, HeadSpec, dic
     z = metric.z + shake * rng.standard_normal((count, C, V))
     r = np.exp(metric.log_r + shake * rng.standard_normal((count, C))) / count
     s = np.exp(metric.log_s + shake * rng.standard_normal((count, V)))
+    t = draw(st.sampled_from([0.0, 0.1, 1.0, limit])) * rng.standard_normal(C)
     cap = draw(st.sampled_from([math.inf, 1.0, 1e-2, 1e-4]))
     free = cap < math.inf and draw(st.booleans())
-    return distribution, HeadSpec(dim, bias) if free else spec, {"z": z, "r": r, "s": s, "cap": cap}, head
+    return distribution, HeadSpec(dim, bias) if free else spec, {"z": z, "r": r, "s": s, "t": t, "cap": cap}, head
 
 
 def truncated(distribution: ContextualDistribution, dim: int, bias: bool, noise: np.ndarray) -> Head:
@@ -71,7 +72,7 @@ def truncated(distribution: ContextualDistribution, dim: int, bias: bool, noise:
 @THOUSAND
 @given(certificates())
 def test_no_certificate_exceeds_the_gap_of_a_head_of_its_class(case):
-    """The statement itself, for arbitrary targets, weights and caps; the head's own underestimate defines the class."""
+    """The statement, for any targets, weights, shifts and caps; the head's own underestimate defines the class."""
     distribution, spec, certificate, head = case
     value = conjugate(certificate, distribution, spec)
     gap = head.gap(distribution)
@@ -89,6 +90,27 @@ def test_the_statement_can_be_broken():
     swollen = {**bound.certificate, "r": 1.5 * bound.certificate["r"]}
     assert bound.value + (tail(swollen, distribution, spec) - tail(bound.certificate, distribution, spec)) > gap
     assert conjugate(swollen, distribution, spec) <= gap
+
+
+def test_a_shift_without_its_toll_can_be_broken():
+    """Sabotage: log errors above -M, moved by 2 M, cost at least rho(M); only the toll rho(2 M) outweighs that."""
+    distribution, spec = families.near_unigram(contexts=8, vocab=6, eps=0.05), HeadSpec(0, True, max_underestimate=1.0)
+    gap, t = distribution.mutual_information, np.full(8, 2.0)
+    certificate = {"z": np.zeros((1, 8, 6)), "r": np.full((1, 8), 1e-12), "s": np.ones((1, 6)), "t": t}
+    value = conjugate(certificate, distribution, spec)
+    toll = math.expm1(2) - 2
+    assert value <= gap
+    assert value + toll == pytest.approx(math.expm1(1) - 1, rel=1e-9, abs=0)
+    assert value + toll > gap
+
+
+def test_a_certificate_without_a_shift_is_one_of_shift_zero():
+    distribution, spec = dirichlet(8, 7, seed=4), HeadSpec(1, max_underestimate=2.0)
+    certificate = certify(distribution, spec, effort=BRIEF).certificate
+    unmoved = {**certificate, "t": np.zeros(8)}
+    plain = {name: part for name, part in certificate.items() if name != "t"}
+    assert conjugate(plain, distribution, spec) == conjugate(unmoved, distribution, spec)
+    assert conjugate(certificate, distribution, spec) > conjugate(plain, distribution, spec)
 
 
 def tail(certificate, distribution, spec):
@@ -193,7 +215,7 @@ def test_a_table_with_zeros_is_bounded_on_a_positive_block():
 
 
 def test_efforts_and_heads_are_checked():
-    for wrong in ({"single": 0}, {"metrics": 0}, {"several": -1}, {"stages": ()}, {"split": (0.0,)}):
+    for wrong in ({"single": 0}, {"metrics": 0}, {"finalists": 0}, {"several": -1}, {"stages": ()}, {"split": (0.0,)}):
         with pytest.raises(ValueError, match=r"effort|temperatures"):
             Effort(**wrong)
     other = Head(np.zeros((3, 1)), np.zeros((4, 1)))

@@ -15,7 +15,7 @@ from tests.tolerances import ORDER
 from theory import HeadSpec, verify
 from theory.bounds.conjugate import NAME
 from theory.certificate import Effort, certify
-from theory.certificate.dual import COLD, Dual, Metric, Temperatures
+from theory.certificate.dual import COLD, Dual, Metric, Point, Temperatures
 from theory.certificate.factors import nonnegative_factors
 from theory.certificate.limits import box
 from theory.certificate.occupancy import occupancy
@@ -33,22 +33,21 @@ FINE = 20001
     st.floats(1e-6, 1.0),
     st.floats(1e-8, 10.0),
     st.floats(-8.0, 8.0),
-    st.floats(0.1, 30.0),
-    st.floats(0.0, 6.0),
+    st.tuples(st.floats(0.1, 30.0), st.floats(0.0, 6.0), st.floats(-1.0, 1.0)),
     st.sampled_from([math.inf, 1e-5, 1e-2, 1.0]),
 )
-def test_the_entrywise_maximum_is_that_of_a_fine_grid(w, omega, centre, depth, high, cap):
+def test_the_entrywise_maximum_is_that_of_a_fine_grid(w, omega, centre, ends, cap):
     one = np.ones((1, 1))
-    found = peak(Quadratic(omega * one, centre * one, 0 * one), Box(w * one, -depth * one, high * one), cap, None)
-    E = np.linspace(-depth, high, FINE)
+    depth, high, shift = ends
+    limits = Box(w * one, -depth * one, high * one).shifted(np.array([shift]))
+    found = peak(Quadratic(omega * one, centre * one, 0 * one), limits, cap, None)
+    E = np.linspace(-depth + shift, high + shift, FINE)
     values = np.minimum(omega * (E - centre) ** 2, cap) - w * (np.expm1(E) - E)
     step = E[1] - E[0]
-    steepest = 2 * omega * (np.abs(E - centre).max() + step) + w * (np.exp(high) + 1)
+    steepest = 2 * omega * (np.abs(E - centre).max() + step) + w * (np.exp(high + shift) + 1)
     assert float(found.value[0, 0]) >= values.max() - 1e-12 * (1 + steepest)
     assert float(found.value[0, 0]) <= values.max() + steepest * step
-    warm = peak(
-        Quadratic(omega * one, centre * one, 0 * one), Box(w * one, -depth * one, high * one), cap, 0.1 * w * one
-    )
+    warm = peak(Quadratic(omega * one, centre * one, 0 * one), limits, cap, 0.1 * w * one)
     assert warm.smooth[0, 0] >= found.value[0, 0]
 
 
@@ -72,21 +71,17 @@ def test_occupation_numbers_add_up_and_smooth_from_above(values, temperature, da
 @pytest.mark.parametrize("heat", [COLD, Temperatures(0.003, 0.05)], ids=["cold", "warm"])
 def test_derivatives_have_their_order(cap, bias, heat):
     L, weights = np.asarray(TABLE.log_p), np.asarray(TABLE.weights)
-    dual = Dual(L, box(L, weights, SPEC), 1, bias, cap)
+    dual = Dual(L, weights, box(L, weights, SPEC), 1, bias, cap)
     rng = np.random.default_rng(7)
     log_s = np.log(np.exp(L).mean(axis=0))
-    point = [Metric(0.5 * rng.standard_normal(L.shape), np.log(weights) - 2, log_s + k) for k in range(2)]
-    way = [Metric(*(rng.standard_normal(part.shape) for part in metric)) for metric in point]
+    metrics = [Metric(0.5 * rng.standard_normal(L.shape), np.log(weights) - 2, log_s + k) for k in range(2)]
+    point = Point(tuple(metrics), 0.1 * rng.standard_normal(len(L)))
+    way = point.map(lambda part: rng.standard_normal(part.shape))
     here = dual(point, heat)
-    slope = sum(
-        float(np.sum(g * d)) for G, D in zip(here.gradient, way, strict=True) for g, d in zip(G, D, strict=True)
-    )
+    slope = sum(float(np.sum(g * d)) for g, d in zip(here.gradient.parts, way.parts, strict=True))
     steps, errors = np.array([1e-2, 5e-3, 2.5e-3, 1.25e-3]) / 8, []
     for step in steps:
-        moved = [
-            Metric(*(part + step * d for part, d in zip(metric, D, strict=True)))
-            for metric, D in zip(point, way, strict=True)
-        ]
+        moved = point.map(lambda part, d, step=step: part + step * d, way)
         errors.append(abs(dual(moved, heat).smooth - here.smooth - step * slope))
     assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 2 - 2 * ORDER
     assert here.smooth <= here.value + 1e-12
@@ -103,14 +98,14 @@ def test_factors_fall_towards_the_table():
 
 
 @pytest.mark.parametrize("spec", CERTIFIED, ids=str)
-@pytest.mark.parametrize("name", ["z", "r", "s"])
+@pytest.mark.parametrize("name", ["z", "r", "s", "t"])
 def test_a_certificate_perturbed_in_any_entry_is_rejected(spec, name):
     """What is claimed must be what the arrays prove: moved past rounding, either way, in any entry."""
     bound = CERTIFIED[spec]
     assert bound.value > 0
     assert verify(bound, TABLE, spec).ok
     for index in np.ndindex(bound.certificate[name].shape):
-        for change in (lambda x: 2 * x + 1.0 * (name == "z"), lambda x: 0.5 * x - 1.0 * (name == "z")):
+        for change in (lambda x: 2 * x + 1.0 * (name in "zt"), lambda x: 0.5 * x - 1.0 * (name in "zt")):
             moved = bound.certificate[name].copy()
             moved[index] = change(moved[index])
             assert not verify(replace(bound, certificate={**bound.certificate, name: moved}), TABLE, spec).ok
@@ -132,6 +127,8 @@ def test_a_claim_above_the_certificate_is_rejected(spec):
         ("s", lambda s: s * np.nan, "NaN"),
         ("r", lambda r: -r, ">= 0"),
         ("s", lambda s: 0 * s, ">= 0"),
+        ("t", lambda t: t[1:], "shift"),
+        ("t", lambda t: t + np.inf, "NaN"),
         ("cap", lambda cap: 0.0, "cap"),
         ("cap", lambda cap: math.nan, "cap"),
         ("tokens", lambda _: np.arange(5), "contexts"),

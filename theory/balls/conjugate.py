@@ -1,15 +1,16 @@
 """The conjugate certificate in ball arithmetic.
 
-Its value is ``sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv`` with
+Its value is ``sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv - sum_c pi_c rho(t_c)`` with
 ``X_k = Pi_r D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s`` (``Pi_r`` for a class with a bias only) and
-``T = max over low <= E <= -L of min(q(E), cap) - w rho(E)``, ``q(E) = sum_k omega_k (E - z_k)^2``.  T is bounded from
-above: for ``phi = q - w rho``,
+``T = max over low + t <= E <= -L + t of min(q(E), cap) - w rho(E)``, ``q(E) = sum_k omega_k (E - z_k)^2``.  T is
+bounded from above: for ``phi = q - w rho``,
 
     phi'' = 2 sum_k omega_k - w e^E changes sign once, at E_i: phi is convex to the left and concave to the right, so
     phi <= max(phi(low), max over [E_i, high] of the tangent at any E_0 >= E_i);                                (1)
 
-E_0 is a maximum found in float64, where the tangent is flat.  With a cap, ``T <= cap``; and if ``q(0) < cap`` the
-maximum lies where ``q <= cap``, for outside ``cap - w rho`` grows towards 0: only that interval enters (1).
+E_0 is a maximum found in float64, where the tangent is flat.  With a cap, outside ``q <= cap`` the function is
+``cap - w rho``, which grows towards the point of the box nearest to 0; if ``q < cap`` there, the maximum lies where
+``q <= cap``, and only that interval enters (1).
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ def conjugate(certificate: Certificate, table: BallTable, spec: HeadSpec) -> Int
     count, shape = (len(z) if z.ndim == 3 else 0), (len(L), len(L[0]))
     if count == 0 or z.shape[1:] != shape or r.shape != (count, shape[0]) or s.shape != (count, shape[1]):
         raise Mismatch(f"the certificate has shapes z {z.shape}, r {r.shape}, s {s.shape} on a block {shape}")
-    if not all(np.all(np.isfinite(part)) for part in (z, r, s)) or np.any(r < 0) or np.any(s < 0):
-        raise Mismatch("a certificate holds finite z, and finite r and s >= 0")
+    t = np.asarray(certificate.get("t", np.zeros(shape[0])), dtype=np.float64)
+    if t.shape != shape[:1]:
+        raise Mismatch(f"the certificate has a shift t of shape {t.shape} on {shape[0]} contexts")
+    if not all(np.all(np.isfinite(part)) for part in (z, r, s, t)) or np.any(r < 0) or np.any(s < 0):
+        raise Mismatch("a certificate holds finite z and t, and finite r and s >= 0")
     cap = float(certificate.get("cap", math.inf))
     lows = _least_errors(L, spec, table.vocab, whole)
     if not cap > 0 or (cap == math.inf and lows is None):
@@ -51,12 +55,13 @@ def conjugate(certificate: Certificate, table: BallTable, spec: HeadSpec) -> Int
     for k in range(count):
         low, high = _tail(L, (z[k], r[k], s[k]), cap / count, spec)
         energy_low, energy_high = energy_low + low, energy_high + high
-    price = ball(0.0)
+    price = total(weight * (shift.expm1() - shift) for weight, shift in zip(weights, balls(t), strict=True))
     for c, row in enumerate(L):
+        shift = ball(t[c])
         for v, x in enumerate(row):
             omega = [ball(r[k, c]) * ball(s[k, v]) for k in range(count)]
             entry = _Entry(omega, balls(z[:, c, v]), weights[c] * x.exp(), cap)
-            price += entry.peak(None if lows is None else lows[c][v], -x)
+            price += entry.peak(None if lows is None else lows[c][v] + shift, shift - x)
     return energy_low - price, energy_high - price
 
 
@@ -110,9 +115,10 @@ class _Entry:
             if low is None:
                 raise Mismatch("a certificate without a cap needs heads with a limit")
             return self._between(low.lower(), high.upper())
-        cap = ball(self.cap)
-        if not self.quadratic(ball(0.0)) < cap:
-            return cap
+        cap, nearest = ball(self.cap), ball(0.0).min(high)
+        nearest = nearest if low is None else nearest.max(low)
+        if not self.quadratic(nearest) < cap:
+            return cap - self.w * (nearest.expm1() - nearest)
         centre = total(o * z for o, z in zip(self.omega, self.z, strict=True)) / self.whole
         reach = ((cap - self.quadratic(centre)).max(ball(0.0)) / self.whole).sqrt()
         left, right = (centre - reach).lower(), (centre + reach).upper()

@@ -7,11 +7,13 @@ the last, the variables are scaled by an estimate of the diagonal of the Hessian
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from synth._array import Array, namespace
-from theory.certificate.dual import Dual, Metric, Temperatures
+from theory.certificate.dual import Dual, Metric, Point, Temperatures
 from theory.certificate.lbfgs import descend
 from theory.certificate.peak import Peak
 
@@ -32,8 +34,8 @@ STIFFEST = 0.05
 FLATTEST = 1e-6
 """Least curvature in the logarithm of a weight, relative to the temperature."""
 
-LARGEST_TARGET, LARGEST_LOGS = 1e6, (150.0, 150.0)
-"""Bounds on ``z`` and on ``log r`` and ``log s`` within which nothing overflows."""
+LARGEST_METRIC, LARGEST_SHIFT = (1e6, 150.0, 150.0), 50.0
+"""Bounds on ``z``, ``log r``, ``log s``, and on ``t``, within which nothing overflows."""
 
 
 @dataclass
@@ -42,46 +44,46 @@ class Climb:
 
     dual: Dual
     gap: float
+    best: Point
+    value: float = -float("inf")
     watch: Watch | None = None
     evaluations: int = 0
-    value: float = -float("inf")
-    best: list[Metric] = field(default_factory=list)
 
     def heat(self, temperature: float, count: int) -> Temperatures:
         """Temperatures of a stage: relative to the mean tail eigenvalue, and to the gap, at the expected floor."""
         return Temperatures(temperature * self.gap / self.dual.width / count, temperature * self.gap)
 
-    def run(self, metrics: list[Metric], temperatures: Sequence[float], evaluations: int) -> list[Metric]:
-        """Ascend from ``metrics`` through the stages, at most ``evaluations`` in all; returns the last point."""
+    def run(self, point: Point, temperatures: Sequence[float], evaluations: int) -> Point:
+        """Ascend from ``point`` through the stages, at most ``evaluations`` in all; returns the last point."""
         stop = self.evaluations + evaluations
         for number, temperature in enumerate(temperatures):
             budget = (stop - self.evaluations) // (len(temperatures) - number)
-            metrics = self._stage(metrics, temperature, self.evaluations + budget)
-        return metrics
+            point = self._stage(point, temperature, self.evaluations + budget)
+        return point
 
-    def _stage(self, metrics: list[Metric], temperature: float, stop: int) -> list[Metric]:
-        heat = self.heat(temperature, len(metrics))
-        scale = preconditioner(self.dual, metrics, heat)
+    def _stage(self, point: Point, temperature: float, stop: int) -> Point:
+        heat = self.heat(temperature, len(point.metrics))
+        scale = preconditioner(self.dual, point, heat)
 
         def negative(x: Array) -> tuple[float, Array]:
-            point = _unpack(x, scale)
-            if not _sane(point):
+            trial = _unpack(x, scale)
+            if not _sane(trial):
                 return float("inf"), x
-            found = self.dual(point, heat)
-            self._note(point, found.value)
-            return -found.smooth, -_pack([_over(*pair) for pair in zip(found.gradient, scale, strict=True)])
+            found = self.dual(trial, heat)
+            self._note(trial, found.value)
+            return -found.smooth, -_pack(found.gradient.map(operator.truediv, scale))
 
-        x = _pack([_times(*pair) for pair in zip(metrics, scale, strict=True)])
+        x = _pack(point.map(operator.mul, scale))
         last, slow = float("inf"), 0
-        for point, value in descend(negative, x):
-            x = point
+        for step, value in descend(negative, x):
+            x = step
             slow = slow + 1 if last - value <= SLOW * self.gap else 0
             if self.evaluations >= stop or slow == PATIENCE:
                 break
             last = value
         return _unpack(x, scale)
 
-    def _note(self, point: list[Metric], value: float) -> None:
+    def _note(self, point: Point, value: float) -> None:
         """Count the evaluation and keep the best."""
         self.evaluations += 1
         if value > self.value:
@@ -90,16 +92,18 @@ class Climb:
             self.watch(self.evaluations, self.value)
 
 
-def preconditioner(dual: Dual, metrics: list[Metric], heat: Temperatures) -> list[Metric]:
-    """Square roots of an estimate of the diagonal of the Hessian, in the shape of the metrics.
+def preconditioner(dual: Dual, point: Point, heat: Temperatures) -> Point:
+    """Square roots of an estimate of the diagonal of the Hessian, in the shape of the point.
 
     In ``z``: ``2 omega`` times the share of the head and of the inner root's drift, ``2 Omega / (w e^E - 2 Omega)``,
     and the variance of the two-point law over its temperature.  In ``log r`` and ``log s``: the variance of
-    ``omega (E - z)^2`` over its temperature and half its mean, summed over the row or column.
+    ``omega (E - z)^2`` over its temperature and half its mean, summed over the row or column.  In ``t``: the toll's
+    curvature and the variance of the slope over its temperature.
     """
-    price = dual.price(metrics, heat.entrywise)
+    price = dual.price(point, heat.entrywise)
     xp = namespace(dual.log_p)
-    omega = dual.quadratic(metrics).omega
+    quadratic = dual.quadratic(point.metrics)
+    omega = quadratic.omega
     variance = _variance(price)
     force = dual.box.w * xp.exp(price.root)
     bend = xp.maximum(force - 2 * omega, STIFFEST * force)
@@ -107,7 +111,7 @@ def preconditioner(dual: Dual, metrics: list[Metric], heat: Temperatures) -> lis
     drift = xp.where(inner, price.share * 2 * omega / xp.where(inner, bend, xp.ones_like(bend)), xp.zeros_like(omega))
     temperature = dual.box.w * heat.entrywise
     scales = []
-    for metric in metrics:
+    for metric in point.metrics:
         part = metric.omega
         h = 2 * part * (HEAD_SHARE + drift) + 4 * part**2 * variance / temperature
         energy = price.second - 2 * metric.z * price.first + metric.z**2 * price.mass
@@ -117,14 +121,16 @@ def preconditioner(dual: Dual, metrics: list[Metric], heat: Temperatures) -> lis
         sums = (xp.sum(k, axis=axis) for axis in (1, 0))
         logs = [xp.sqrt(xp.maximum(total, part)) for total, part in zip(sums, (least[:, 0], least[0, :]), strict=True)]
         scales.append(Metric(xp.sqrt(h), *logs))
-    return scales
+    slopes = 2 * omega * (price.root - price.end) - dual.box.w * (xp.exp(price.root) - xp.exp(price.end))
+    spread = xp.sum(slopes**2 * price.share * (1 - price.share) / temperature, axis=1)
+    return Point(tuple(scales), xp.sqrt(spread + dual.weights * xp.exp(point.shift)))
 
 
-def _sane(metrics: list[Metric]) -> bool:
+def _sane(point: Point) -> bool:
     """Whether a trial point of a line search can be evaluated without overflow."""
-    xp = namespace(metrics[0].z)
-    sizes = [float(xp.max(xp.abs(part))) for metric in metrics for part in metric]
-    return all(size < limit for size, limit in zip(sizes, (LARGEST_TARGET, *LARGEST_LOGS) * len(metrics), strict=True))
+    xp = namespace(point.shift)
+    limits = (*LARGEST_METRIC * len(point.metrics), LARGEST_SHIFT)
+    return all(float(xp.max(xp.abs(part))) < limit for part, limit in zip(point.parts, limits, strict=True))
 
 
 def _variance(price: Peak) -> Array:
@@ -134,27 +140,19 @@ def _variance(price: Peak) -> Array:
     return xp.where(variance > 0, variance, xp.zeros_like(variance))
 
 
-def _times(metric: Metric, scale: Metric) -> Metric:
-    return Metric(*(part * h for part, h in zip(metric, scale, strict=True)))
+def _pack(point: Point) -> Array:
+    xp = namespace(point.shift)
+    return xp.concat([xp.reshape(part, (-1,)) for part in point.parts])
 
 
-def _over(metric: Metric, scale: Metric) -> Metric:
-    return Metric(*(part / h for part, h in zip(metric, scale, strict=True)))
+def _unpack(x: Array, scale: Point) -> Point:
+    """The point in unscaled variables."""
+    xp, at = namespace(x), 0
 
+    def unscaled(h: Array) -> Array:
+        nonlocal at
+        size = math.prod(h.shape)
+        at += size
+        return xp.reshape(x[at - size : at], h.shape) / h
 
-def _pack(metrics: list[Metric]) -> Array:
-    xp = namespace(metrics[0].z)
-    return xp.concat([xp.reshape(part, (-1,)) for metric in metrics for part in metric])
-
-
-def _unpack(x: Array, like: list[Metric]) -> list[Metric]:
-    """The metrics in unscaled variables."""
-    xp, at, metrics = namespace(x), 0, []
-    for scale in like:
-        parts = []
-        for h in scale:
-            size = int(h.shape[0]) if h.ndim == 1 else int(h.shape[0] * h.shape[1])
-            parts.append(xp.reshape(x[at : at + size], h.shape) / h)
-            at += size
-        metrics.append(Metric(*parts))
-    return metrics
+    return scale.map(unscaled)

@@ -66,7 +66,7 @@ def certified_claim(
         log_p, weights = to_numpy(log_p), to_numpy(weights)
     xp = namespace(log_p)
     weights = xp.take(weights, like(block.contexts, log_p, dtype=xp.int64))
-    dual = Dual(log_p, box(log_p, weights, spec, distribution.vocab), spec.dim, spec.bias)
+    dual = Dual(log_p, weights, box(log_p, weights, spec, distribution.vocab), spec.dim, spec.bias)
     if dual.width <= 0:
         return Claim(
             0.0, reason=f"a head of dimension {spec.dim} is exact on {log_p.shape[0]} x {log_p.shape[1]} logits"
@@ -117,13 +117,14 @@ def _rearranged(table: Array, block: Block) -> Array:
 
 def _certificate(found: Found, block: Block, distribution: ContextualDistribution) -> dict[str, object]:
     """Plain arrays for the re-check, in the order of the table; the block is named where it is not the whole table."""
-    z, log_r, log_s = (np.stack([to_numpy(part) for part in parts]) for parts in zip(*found.metrics, strict=True))
+    z, log_r, log_s = (np.stack([to_numpy(part) for part in parts]) for parts in zip(*found.point.metrics, strict=True))
     rows, columns = np.argsort(block.contexts), np.argsort(block.tokens)
     certificate: dict[str, object] = {
         "kind": NAME,
         "z": z[:, rows][:, :, columns],
         "r": np.exp(log_r[:, rows]),
         "s": np.exp(log_s[:, columns]),
+        "t": to_numpy(found.point.shift)[rows],
         "cap": found.cap,
     }
     if z.shape[1:] != distribution.table.shape:

@@ -1,20 +1,22 @@
 """The value of a certificate and its derivatives, smoothed for the ascent.
 
 A certificate is a set of metrics ``k = 1 .. K``, each a target ``z_k`` (C, V) and a rank-one weight ``r_k s_k'``, and
-claims (``docs/theorems/conjugate-certificate.md``)
+a shift ``t_c`` of every row's log errors.  It claims (``docs/theorems/conjugate-certificate.md``)
 
-    g(d) >= sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv,
+    g(d) >= sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv - sum_c pi_c rho(t_c),
     X_k = [Pi_r] D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s,      T_cv of ``theory.certificate.peak`` with
-    q(E) = sum_k r_kc s_kv (E - z_kcv)^2.
+    q(E) = sum_k r_kc s_kv (E - z_kcv)^2 on the box of the row's log errors, moved by t_c.
 
 With ``Y`` the occupation numbers of the eigenvalues ``lambda`` of ``X'X`` and ``R = X (I - Y)``, the spectral part has
 the derivatives ``2 sqrt(omega) R`` in ``z`` and ``R X`` (entrywise, summed over rows or columns) in ``log omega``; the
-gauge and the bias need no terms of their own because they minimise.  The price has those given in ``Peak``.
+gauge and the bias need no terms of their own because they minimise.  The price has those given in ``Peak``, the toll
+``pi_c rho(t_c)`` of the shift has ``pi_c (e^{t_c} - 1)``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +38,24 @@ class Metric(NamedTuple):
         return namespace(self.z).exp(self.log_r[:, None] + self.log_s[None, :])
 
 
+class Point(NamedTuple):
+    """Where the dual is evaluated: metrics, and the shift ``t`` (C,) of the rows' log errors."""
+
+    metrics: tuple[Metric, ...]
+    shift: Array
+
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        """All arrays in one order."""
+        return (*(part for metric in self.metrics for part in metric), self.shift)
+
+    def map(self, function: Callable[..., Array], *others: Point) -> Point:
+        """``function`` of the corresponding arrays of this point and others."""
+        parts = [function(*parts) for parts in zip(self.parts, *(other.parts for other in others), strict=True)]
+        metrics = tuple(Metric(*parts[at : at + 3]) for at in range(0, len(parts) - 1, 3))
+        return Point(metrics, parts[-1])
+
+
 @dataclass(frozen=True)
 class Temperatures:
     """How much is smoothed: ``spectral`` in the units of an eigenvalue, ``entrywise`` relative to each weight."""
@@ -52,11 +72,13 @@ COLD = Temperatures(0.0, 0.0)
 class Dual:
     """The concave-in-``(omega z, omega)`` function that certificates are found on.
 
-    ``log_p`` and the arrays of ``box`` are (C, V) on one device.  ``dim`` is that of the head; a ``bias`` is the best
-    for its metric, so ``Pi_r`` projects ``sqrt(r)`` away on the left as ``Pi_s`` does ``sqrt(s)`` on the right.
+    ``log_p`` and the arrays of ``box`` are (C, V), ``weights`` (C,) the contexts' ``pi_c``, on one device.  ``dim`` is
+    that of the head; a ``bias`` is the best for its metric, so ``Pi_r`` projects ``sqrt(r)`` away on the left as
+    ``Pi_s`` does ``sqrt(s)`` on the right.
     """
 
     log_p: Array
+    weights: Array
     box: Box
     dim: int
     bias: bool = False
@@ -68,7 +90,11 @@ class Dual:
         contexts, vocab = self.log_p.shape
         return min(contexts - int(self.bias), vocab - 1) - self.dim
 
-    def quadratic(self, metrics: list[Metric]) -> Quadratic:
+    def start(self, metric: Metric) -> Point:
+        """One metric and no shift."""
+        return Point((metric,), 0 * self.weights)
+
+    def quadratic(self, metrics: Sequence[Metric]) -> Quadratic:
         """``sum_k omega_k (E - z_k)^2`` completed to one square."""
         weights = [metric.omega for metric in metrics]
         omega = sum(weights[1:], start=weights[0])
@@ -79,9 +105,15 @@ class Dual:
         parts = [w * (metric.z - centre) ** 2 for w, metric in zip(weights, metrics, strict=True)]
         return Quadratic(omega, centre, sum(parts[1:], start=parts[0]))
 
-    def price(self, metrics: list[Metric], temperature: float = 0.0) -> Peak:
+    def price(self, point: Point, temperature: float = 0.0) -> Peak:
         """The entrywise maxima."""
-        return peak(self.quadratic(metrics), self.box, self.cap, self.box.w * temperature if temperature > 0 else None)
+        heat = self.box.w * temperature if temperature > 0 else None
+        return peak(self.quadratic(point.metrics), self.box.shifted(point.shift), self.cap, heat)
+
+    def toll(self, shift: Array) -> float:
+        """``sum_c pi_c rho(t_c)``: what a shift costs."""
+        xp = namespace(shift)
+        return float(xp.sum(self.weights * (xp.expm1(shift) - shift)))
 
     def scaled(self, metric: Metric) -> Array:
         """``X = [Pi_r] D_r^{1/2} (L + z) D_s^{1/2} Pi_s``."""
@@ -94,24 +126,25 @@ class Dual:
             centred = centred - ((r @ centred) / xp.sum(r))[None, :]
         return centred * xp.exp((metric.log_r[:, None] + metric.log_s[None, :]) / 2)
 
-    def __call__(self, metrics: list[Metric], heat: Temperatures = COLD) -> Evaluation:
+    def __call__(self, point: Point, heat: Temperatures = COLD) -> Evaluation:
         """Value, smoothed value and its gradient.
 
         Cost: per metric one symmetric eigenvalue problem of size min(C, V) and two products with it; O(K C V) beyond.
         """
         xp = namespace(self.log_p)
-        price = self.price(metrics, heat.entrywise)
-        value, smooth = -float(xp.sum(price.value)), -float(xp.sum(price.smooth))
+        price, toll = self.price(point, heat.entrywise), self.toll(point.shift)
+        value, smooth = -float(xp.sum(price.value)) - toll, -float(xp.sum(price.smooth)) - toll
         gradient = []
-        for metric in metrics:
+        for metric in point.metrics:
             X = self.scaled(metric)
-            tail, smooth_tail, R = self._tail(X, heat.spectral, self.cap / len(metrics))
+            tail, smooth_tail, R = self._tail(X, heat.spectral, self.cap / len(point.metrics))
             value, smooth = value + tail, smooth + smooth_tail
             omega = metric.omega
             d_z = 2 * xp.sqrt(omega) * R + 2 * omega * (price.first - metric.z * price.mass)
             d_log = R * X - omega * (price.second - 2 * metric.z * price.first + metric.z**2 * price.mass)
             gradient.append(Metric(d_z, xp.sum(d_log, axis=1), xp.sum(d_log, axis=0)))
-        return Evaluation(value, smooth, gradient)
+        d_shift = -xp.sum(price.push, axis=1) - self.weights * xp.expm1(point.shift)
+        return Evaluation(value, smooth, Point(tuple(gradient), d_shift))
 
     def _tail(self, X: Array, temperature: float, cap: float) -> tuple[float, float, Array]:
         """Capped tail energy of X, the same smoothed, and ``R = X (I - Y)`` without the capped directions."""
@@ -132,4 +165,4 @@ class Evaluation(NamedTuple):
 
     value: float
     smooth: float
-    gradient: list[Metric]
+    gradient: Point

@@ -2,16 +2,16 @@
 
 For one entry, with ``q(E) = sum_k omega_k (E - z_k)^2`` and ``rho(E) = e^E - 1 - E``, the price is
 
-    T = max over lo <= E <= hi of   min(q(E), cap) - w rho(E),          lo <= 0 <= hi.
+    T = max over lo <= E <= hi of   min(q(E), cap) - w rho(E).
 
 Write ``q(E) = Omega (E - zbar)^2 + q0``.  The derivative of ``q - w rho`` is ``2 Omega (E - zbar) - w (e^E - 1)``, a
 concave function of E: the maximum lies at ``lo`` or at the larger root.  With ``a = w / (2 Omega)`` and
 ``y = E - zbar + a`` the root solves ``y = e^{y - 1 - u}``, ``u = a - 1 - zbar - log a``, so it exists for ``u >= 0``
 and is the larger solution of ``y = 1 + u + log y`` (the branch W_{-1} of Lambert's function).
 
-With a finite cap the same holds on the interval where ``q <= cap``; beyond it the best is ``cap``, at E = 0, if 0 lies
-beyond.  At a corner ``q = cap`` the maximum has the derivative of ``lambda q + (1 - lambda) cap``, with ``lambda`` such
-that ``lambda q' = w rho'`` there.
+With a finite cap the same holds on the interval where ``q <= cap``; beyond it the best is ``cap - w rho`` at the point
+of the box nearest to 0, if that lies beyond.  At a corner ``q = cap`` the maximum has the derivative of
+``lambda q + (1 - lambda) cap``, with ``lambda`` such that ``lambda q' = w rho'`` there.
 
 A temperature replaces the maximum over these two or three candidates by ``tau log sum_i e^{value_i / tau}``, which is
 never smaller.
@@ -45,6 +45,10 @@ class Box:
     low: Array
     high: Array
 
+    def shifted(self, shift: Array) -> Box:
+        """The box of ``E + t_c``, for ``t`` (C,)."""
+        return Box(self.w, self.low + shift[:, None], self.high + shift[:, None])
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -52,6 +56,7 @@ class Peak:
 
     ``mass``, ``first`` and ``second`` are ``sum_i P_i lambda_i E_i^n`` for n = 0, 1, 2: the derivatives are
     ``dT/d omega_k = second - 2 z_k first + z_k^2 mass`` and ``dT/d z_k = -2 omega_k (first - z_k mass)``.
+    ``push`` is the derivative with respect to a shift of the box, the slope at the maximisers that lie at its ends.
     ``root`` is the inner maximiser, ``share`` the probability that the smoothing gives it, ``end`` the left end.
     """
 
@@ -60,6 +65,7 @@ class Peak:
     mass: Array
     first: Array
     second: Array
+    push: Array
     root: Array
     share: Array
     end: Array
@@ -76,9 +82,10 @@ def peak(quadratic: Quadratic, box: Box, cap: float, temperature: Array | None) 
     values, points = [lowest, inner], [low, root]
     if inside is not None:
         values = [xp.where(inside, value, -xp.ones_like(value) * xp.inf) for value in values]
-        beyond = xp.where(inside & _covers_zero(quadratic, cap), -xp.inf, cap) * xp.ones_like(low)
-        values.append(beyond)
-        points.append(xp.zeros_like(low))
+        nearest = xp.maximum(xp.minimum(xp.zeros_like(low), box.high), box.low)
+        covered = inside & _covers(quadratic, nearest, cap)
+        values.append(xp.where(covered, -xp.inf, cap - box.w * (xp.expm1(nearest) - nearest)))
+        points.append(nearest)
     top = values[0]
     for value in values[1:]:
         top = xp.maximum(top, value)
@@ -88,7 +95,10 @@ def peak(quadratic: Quadratic, box: Box, cap: float, temperature: Array | None) 
     mass = parts[0] + parts[1]
     first = parts[0] * points[0] + parts[1] * points[1]
     second = parts[0] * points[0] ** 2 + parts[1] * points[1] ** 2
-    return Peak(smooth, top, mass, first, second, root, shares[1], low)
+    push = 2 * quadratic.omega * (first - quadratic.centre * mass)
+    for share, point in zip(shares, points, strict=True):
+        push = push - share * box.w * xp.expm1(point)
+    return Peak(smooth, top, mass, first, second, push, root, shares[1], low)
 
 
 def _value(quadratic: Quadratic, w: Array, E: Array) -> Array:
@@ -122,9 +132,9 @@ def _where_uncapped(quadratic: Quadratic, box: Box, cap: float) -> tuple[Array, 
     return xp.where(inside, low, xp.zeros_like(low)), xp.where(inside, high, xp.zeros_like(high)), inside
 
 
-def _covers_zero(quadratic: Quadratic, cap: float) -> Array:
-    """Whether E = 0 is not capped."""
-    return quadratic.omega * quadratic.centre**2 + quadratic.offset <= cap
+def _covers(quadratic: Quadratic, E: Array, cap: float) -> Array:
+    """Whether the quadratic is not capped at E."""
+    return quadratic.omega * (E - quadratic.centre) ** 2 + quadratic.offset <= cap
 
 
 def _pull(quadratic: Quadratic, box: Box, E: Array, cap: float) -> Array:

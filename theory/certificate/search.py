@@ -14,7 +14,7 @@ import numpy as np
 
 from synth._array import Array, namespace, to_numpy
 from theory.certificate.ascent import Climb, Watch
-from theory.certificate.dual import Dual, Metric
+from theory.certificate.dual import Dual, Metric, Point
 from theory.certificate.factors import nonnegative_factors
 from theory.certificate.sound import sound_value
 from theory.certificate.starts import anchored, reached
@@ -31,32 +31,38 @@ LEAST_REACH = 1e-3
 CAPS = 5
 """Caps tried for an unlimited class, from half the least weight to four times the mean tail of the floor expected."""
 
-LIMITED_CAP = 2.0
+LIMITED_CAP = 6.0
 """The cap tried for a limited class, in units of that mean."""
 
-RESCALED = (0.6, 1.0, 1.5)
+RESCALED = (0.6, 0.8, 1.0, 1.25, 1.5)
 """Factors tried on the cap after an ascent at a fixed one."""
+
+COOL = 0.1
+"""Temperature from which on the cap of a limited class is adjusted: above it, the value says little about the cap."""
 
 
 @dataclass(frozen=True)
 class Effort:
     """How long to search: evaluations with one metric, how many metrics, evaluations with them, and the temperatures.
 
-    Temperatures are relative to the floor expected; ``split`` are those of the ascent with several metrics.
+    Temperatures are relative to the floor expected; ``split`` are those of the ascent with several metrics, where a
+    hot beginning pays.  ``finalists = 2`` takes the start with a cap and the one without that far, at twice the cost.
     """
 
     single: int = 800
     metrics: int = 4
     several: int = 600
     stages: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01)
-    split: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01)
+    split: tuple[float, ...] = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+    finalists: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.single < 1 or self.metrics < 1 or self.several < 0 or not self.stages or not self.split:
+        counts = (self.single, self.metrics, self.finalists)
+        if min(counts) < 1 or self.several < 0 or not self.stages or not self.split:
             raise ValueError(
-                "an effort needs single >= 1, metrics >= 1, several >= 0 and some stages, found "
-                f"{self.single}, {self.metrics}, {self.several}, {self.stages}, {self.split}"
+                "an effort needs single, metrics and finalists >= 1, several >= 0 and some stages, found "
+                f"{counts}, {self.several}, {self.stages}, {self.split}"
             )
         if not all(0 < temperature < math.inf for temperature in (*self.stages, *self.split)):
             raise ValueError(f"temperatures must be positive numbers, found {self.stages} and {self.split}")
@@ -64,10 +70,10 @@ class Effort:
 
 @dataclass(frozen=True)
 class Found:
-    """A certificate: its sound value, metrics and cap, and the evaluations spent."""
+    """A certificate: its sound value, metrics with shift, and cap, and the evaluations spent."""
 
     value: float
-    metrics: list[Metric]
+    point: Point
     cap: float
     evaluations: int
 
@@ -76,39 +82,39 @@ def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: 
     """The best certificate found within ``effort``; ``gap`` (nats) sets the units of the temperatures.
 
     The best start without a cap and the best with one are both taken through the stages, with half of the evaluations
-    each; the better is split.
+    each; the better is split, or both.
     """
     trials = [_attempt(start, gap, watch) for start in _starts(dual, guesses, gap)]
     for trial in trials:
         trial.run(effort.stages, effort.single // len(trials))
-    best = max(trials, key=lambda trial: trial.climb.value)
+    ranked = sorted(trials, key=lambda trial: trial.climb.value, reverse=True)
     if effort.metrics > 1 and effort.several > 0:
-        best.point = _split(dual, best.point[0], effort)
-        best.run(effort.split, effort.several)
+        for trial in ranked[: effort.finalists]:
+            trial.point = Point(_split(dual, trial.point.metrics[0], effort), trial.point.shift)
+            trial.run(effort.split, effort.several)
     spent = sum(trial.climb.evaluations for trial in trials)
-    found = best.climb
+    found = max(trials, key=lambda trial: trial.climb.value).climb
     return Found(sound_value(found.dual, found.best), found.best, found.dual.cap, spent)
 
 
 @dataclass
 class Attempt:
-    """An ascent with its current point; the cap is chosen anew after every stage."""
+    """An ascent with its current point; the cap is chosen anew after a stage."""
 
     climb: Climb
-    point: list[Metric]
+    point: Point
     limited: bool
 
     def run(self, temperatures: Sequence[float], evaluations: int) -> None:
         """Go through the stages with equal shares of the evaluations."""
         for temperature in temperatures:
             self.point = self.climb.run(self.point, [temperature], max(1, evaluations // len(temperatures)))
-            if self.climb.dual.cap < math.inf:
+            if self.climb.dual.cap < math.inf and (temperature <= COOL or not self.limited):
                 self._rescale()
 
     def _rescale(self) -> None:
-        """The best of a few multiples of the cap in force, and none where the class allows it."""
-        caps = [self.climb.dual.cap * factor for factor in RESCALED] + [math.inf] * self.limited
-        duals = [replace(self.climb.dual, cap=cap) for cap in caps]
+        """The best of a few multiples of the cap in force."""
+        duals = [replace(self.climb.dual, cap=self.climb.dual.cap * factor) for factor in RESCALED]
         values = [_finite(dual(self.climb.best).value) for dual in duals]
         best = int(np.argmax(values))
         self.climb.dual, self.climb.value = duals[best], values[best]
@@ -117,9 +123,9 @@ class Attempt:
 def _attempt(start: tuple[float, Dual, Metric], gap: float, watch: Watch | None) -> Attempt:
     """An ascent from a start; without limits the floor within reach is the start's, not the one expected."""
     value, dual, metric = start
-    limited = _limited(dual)
+    limited, point = _limited(dual), dual.start(metric)
     scale = gap if limited else min(gap, max(REACH * value, LEAST_REACH * gap))
-    return Attempt(Climb(dual, scale, watch, value=value, best=[metric]), [metric], limited)
+    return Attempt(Climb(dual, scale, point, value, watch), point, limited)
 
 
 def expected_gap(dual: Dual, weights: Array) -> float:
@@ -148,7 +154,7 @@ def _starts(dual: Dual, guesses: list[Array], gap: float) -> list[tuple[float, D
     for cap in [LIMITED_CAP * mean] if _limited(dual) else np.geomspace(least, 4 * mean, CAPS).tolist():
         box = reached(dual.box, cap)
         groups[-1] += [(replace(dual, cap=cap), anchored(guess, box)) for guess in guesses]
-    valued = [[(_finite(d([metric]).value), d, metric) for d, metric in group] for group in groups]
+    valued = [[(_finite(d(d.start(metric)).value), d, metric) for d, metric in group] for group in groups]
     return [max(group, key=lambda entry: entry[0]) for group in valued]
 
 
@@ -157,7 +163,7 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else -math.inf
 
 
-def _split(dual: Dual, metric: Metric, effort: Effort) -> list[Metric]:
+def _split(dual: Dual, metric: Metric, effort: Effort) -> tuple[Metric, ...]:
     """Metrics whose weights add up to about a mean of the weights of the table and of the one metric given.
 
     Rank-one weights cannot follow ``w``; K of them can come closer.  ``sqrt(w omega)`` is factorised into K
@@ -169,4 +175,4 @@ def _split(dual: Dual, metric: Metric, effort: Effort) -> list[Metric]:
     R, S = nonnegative_factors(xp.exp(logs - top), effort.metrics, effort.seed)
     level = float(xp.mean(metric.log_r[:, None] + metric.log_s[None, :] - xp.log(R @ S)))
     R, S = R + LEAST_SHARE * xp.mean(R, axis=0), S + LEAST_SHARE * xp.mean(S, axis=1, keepdims=True)
-    return [Metric(metric.z, xp.log(R[:, k]) + level, xp.log(S[k, :])) for k in range(effort.metrics)]
+    return tuple(Metric(metric.z, xp.log(R[:, k]) + level, xp.log(S[k, :])) for k in range(effort.metrics))

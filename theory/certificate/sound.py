@@ -7,12 +7,7 @@ import math
 import numpy as np
 
 from synth._array import Array, namespace, to_numpy
-from theory.certificate.dual import Dual, Metric
-
-LEAST = 1e-13
-"""Nats; the rounding of a table of probabilities is no smaller."""
-
-EPS = float(np.finfo(np.float64).eps)
+from theory.certificate.dual import Dual, Metric, Point
 
 ROUNDINGS = 64
 """Roundings allowed in the sums, in units of the size of their terms."""
@@ -23,27 +18,28 @@ PRECISION, LEAST = 2e-10, 2e-13
 EPS = float(np.finfo(np.float64).eps)
 
 
-def sound_value(dual: Dual, metrics: list[Metric]) -> float:
-    """``sum_k tail - sum T``, lowered by its rounding error; 0 when nothing can be resolved.
+def sound_value(dual: Dual, point: Point) -> float:
+    """``sum_k tail - sum T - toll``, lowered by its rounding error; 0 when nothing can be resolved.
 
     Cost: K singular value decompositions of (C, V), values only.
     """
-    tail = math.fsum(_tail(dual, metric, dual.cap / len(metrics)) for metric in metrics)
-    price = dual.price(metrics)
-    total = float(namespace(price.value).sum(price.value))
-    error = ROUNDINGS * EPS * (tail + total + _size(dual, metrics, price.root))
+    tail = math.fsum(_tail(dual, metric, dual.cap / len(point.metrics)) for metric in point.metrics)
+    price = dual.price(point)
+    total = float(namespace(price.value).sum(price.value)) + dual.toll(point.shift)
+    error = ROUNDINGS * EPS * (tail + total + _size(dual, point, price.root))
     value = tail - total - error
     return value if value > LEAST and error <= PRECISION * value + LEAST else 0.0
 
 
-def _size(dual: Dual, metrics: list[Metric], root: Array) -> float:
+def _size(dual: Dual, point: Point, root: Array) -> float:
     """Sum of the terms that cancel in the entrywise maxima, at the root and at a finite left end."""
     xp = namespace(root)
-    low = xp.where(xp.isfinite(dual.box.low), dual.box.low, root) if dual.cap == math.inf else root
+    low = dual.box.shifted(point.shift).low
+    low = xp.where(xp.isfinite(low), low, root) if dual.cap == math.inf else root
     sizes = 0 * root
     for E in (low, root):
         terms = dual.box.w * (xp.abs(xp.expm1(E)) + xp.abs(E))
-        for metric in metrics:
+        for metric in point.metrics:
             terms = terms + metric.omega * (xp.abs(E) + xp.abs(metric.z)) ** 2
         sizes = xp.maximum(sizes, terms)
     return float(xp.sum(sizes))

@@ -1,9 +1,11 @@
 """What a conjugate certificate proves, recomputed with every rounding on the safe side.
 
-The certificate holds targets ``z`` (K, C, V) and weights ``r`` (K, C), ``s`` (K, V), perhaps a ``cap``.  Its value is
+The certificate holds targets ``z`` (K, C, V) and weights ``r`` (K, C), ``s`` (K, V), perhaps a shift ``t`` (C,) and a
+``cap``.  Its value is, with ``rho(E) = e^E - 1 - E``,
 
-    sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv,    X_k = [Pi_r] D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s,
-    T_cv = max over low <= E <= -L_cv of  min(q(E), cap) - w (e^E - 1 - E),    q(E) = sum_k r_kc s_kv (E - z_kcv)^2.
+    sum_k sum_{j > d} min(sigma_j(X_k)^2, cap / K) - sum_cv T_cv - sum_c pi_c rho(t_c),
+    X_k = [Pi_r] D_r^{1/2} (L + z_k) D_s^{1/2} Pi_s,    q(E) = sum_k r_kc s_kv (E - z_kcv)^2,
+    T_cv = max over low + t_c <= E <= -L_cv + t_c of  min(q(E), cap) - w rho(E).
 
 ``Pi_r`` stands there for a class with a bias.  The tail is rounded down by Mirsky's inequality.  For the
 maximum: the derivative of ``q - w rho`` is concave, so right of the inflection the function is concave and a bracket
@@ -34,12 +36,13 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 class Parts(NamedTuple):
-    """The arrays of a certificate: ``z`` (K, C, V), ``omega`` (K, C, V), ``r`` (K, C), ``s`` (K, V), and the cap."""
+    """A certificate's ``z`` (K, C, V), ``omega`` (K, C, V), ``r`` (K, C), ``s`` (K, V), ``t`` (C,), and its cap."""
 
     z: np.ndarray
     omega: np.ndarray
     r: np.ndarray
     s: np.ndarray
+    t: np.ndarray
     cap: float
 
 
@@ -54,8 +57,7 @@ def conjugate(certificate: Mapping[str, Any], distribution: ContextualDistributi
     if parts.cap == math.inf and not np.all(np.isfinite(low)):
         raise Mismatch("a certificate without a cap needs heads with a limit")
     tail = math.fsum(_tail(L, parts, k, spec) for k in range(len(parts.z)))
-    price = _price(L, weights, parts, low)
-    return tail - price
+    return tail - _price(L, weights, parts, low) - _toll(weights, parts.t)
 
 
 def _block(
@@ -75,14 +77,17 @@ def _parts(certificate: Mapping[str, Any], shape: tuple[int, int]) -> Parts:
     count = z.shape[0] if z.ndim == 3 else 0
     if count == 0 or z.shape[1:] != shape or r.shape != (count, shape[0]) or s.shape != (count, shape[1]):
         raise Mismatch(f"the certificate has shapes z {z.shape}, r {r.shape}, s {s.shape} on a block {shape}")
-    if not all(np.all(np.isfinite(part)) for part in (z, r, s)):
+    t = np.asarray(certificate.get("t", np.zeros(shape[0])), dtype=np.float64)
+    if t.shape != shape[:1]:
+        raise Mismatch(f"the certificate has a shift t of shape {t.shape} on {shape[0]} contexts")
+    if not all(np.all(np.isfinite(part)) for part in (z, r, s, t)):
         raise Mismatch("the certificate holds NaN or infinite entries")
     if np.any(r < 0) or np.any(s < 0) or np.any(s.sum(axis=1) <= 0) or np.any(r.sum(axis=1) <= 0):
         raise Mismatch("the weights r and s of a certificate must be >= 0, and some of each > 0")
     cap = float(certificate.get("cap", math.inf))
     if not cap > 0:
         raise Mismatch(f"the cap must be > 0, found {cap}")
-    return Parts(z, r[:, :, None] * s[:, None, :], r, s, cap)
+    return Parts(z, r[:, :, None] * s[:, None, :], r, s, t, cap)
 
 
 def _lowest(L: np.ndarray, spec: HeadSpec, vocab: int, whole: bool) -> np.ndarray:
@@ -120,9 +125,19 @@ def _unit(weights: np.ndarray) -> np.ndarray:
     return root / np.linalg.norm(root)
 
 
+def _toll(weights: np.ndarray, t: np.ndarray) -> float:
+    """``sum_c pi_c rho(t_c)``, rounded up."""
+    growth = np.expm1(t)
+    terms = weights * (growth - t + 8 * EPS * (np.abs(growth) + np.abs(t)))
+    return math.fsum(terms.tolist()) * (1 + 2 * EPS)
+
+
 def _price(L: np.ndarray, weights: np.ndarray, parts: Parts, low: np.ndarray) -> float:
     """``sum_cv T_cv``, rounded up."""
-    w, high = weights[:, None] * np.exp(L), -L * (1 + 2 * EPS)
+    w, t = weights[:, None] * np.exp(L), parts.t[:, None]
+    low = low + t - 2 * EPS * (np.abs(np.where(np.isfinite(low), low, 0.0)) + np.abs(t))
+    high = -L + t + 2 * EPS * (np.abs(L) + np.abs(t))
+    nearest = np.clip(0.0, low, high)
     total = parts.omega.sum(axis=0)
     safe = np.where(total > 0, total, 1.0)
     centre = (parts.omega * parts.z).sum(axis=0) / safe
@@ -130,13 +145,15 @@ def _price(L: np.ndarray, weights: np.ndarray, parts: Parts, low: np.ndarray) ->
         spread = (parts.omega * (parts.z - centre) ** 2).sum(axis=0)
         reach = np.sqrt(np.maximum(parts.cap - spread, 0.0) / safe)
         pad = 64 * EPS * (np.abs(centre) + reach + np.abs(parts.z).max(axis=0)) + 1e-300
-        low = np.where(total > 0, np.maximum(low, centre - reach - pad), np.maximum(low, 0.0))
-        low, high = np.minimum(low, high), np.where(total > 0, np.minimum(high, centre + reach + pad), high)
-        high = np.maximum(low, high)
+        left, right = np.maximum(low, centre - reach - pad), np.minimum(high, centre + reach + pad)
+        quadratic = (total > 0) & (left <= right)
+        low, high = np.where(quadratic, left, nearest), np.where(quadratic, right, nearest)
     peak = _highest(parts, w, low, high)
     if parts.cap < math.inf:
-        zero = np.zeros_like(L)
-        peak = np.minimum(np.maximum(peak, np.minimum(_phi(parts, w, zero)[0], parts.cap)), parts.cap)
+        value, error = _phi(parts, w, nearest)
+        loss = w * (np.expm1(nearest) - nearest)
+        beyond = np.minimum(value, parts.cap - loss) + error
+        peak = np.minimum(np.where(quadratic, np.maximum(peak, beyond), beyond), parts.cap)
     return math.fsum(peak.ravel().tolist()) * (1 + 2 * EPS)
 
 
