@@ -25,8 +25,7 @@ from experiments.trials import find_trial
 class Task:
     """What all batches of a run share.
 
-    ``parent`` is the process whose end also ends the work (none on a cluster); ``apart`` says that the work is done in
-    another process than the sweep's, which the watchdog may end.
+    ``apart`` says that the work is done in another process than the sweep's, which the watchdog may end.
     """
 
     trial: str
@@ -35,7 +34,6 @@ class Task:
     run: str
     limits: Limits
     threads: int
-    parent: int | None
     apart: bool
 
 
@@ -73,8 +71,6 @@ def work(batch: Batch) -> Report:
                 watchdog = stack.enter_context(_watchdog(shard, task))
                 stack.enter_context(_pinned(task.threads))
                 for trial in batch.trials:
-                    if task.parent is not None and os.getppid() != task.parent:
-                        os._exit(1)  # the sweep was killed: nobody waits for the rest
                     shard.start(trial.key, task.run)
                     entry = attempt(kind, trial, task.code, task.limits, watchdog)
                     shard.append(entry)
@@ -82,6 +78,17 @@ def work(batch: Batch) -> Report:
         except StoreFull as why:
             return Report(counts, time.perf_counter() - began, str(why))
     return Report(counts, time.perf_counter() - began)
+
+
+def end_with(parent: int) -> None:
+    """Make this worker process end when ``parent``, which started it, does: nobody would wait for its work."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextmanager

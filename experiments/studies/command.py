@@ -39,10 +39,7 @@ examples
 
 @dataclass(frozen=True)
 class Retry:
-    """Run the failed trials of a store again.
-
-    Example: rankfloor retry runs/floor-by-family --jobs 2
-    """
+    """Run the failed trials of a store again."""
 
     store: Annotated[Path, tyro.conf.Positional]
     """Folder of a study's results."""
@@ -52,10 +49,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Status:
-    """What a store holds, and what to do next.
-
-    Example: rankfloor status runs/floor-by-family
-    """
+    """What a store holds, and what to do next."""
 
     store: Annotated[Path, tyro.conf.Positional]
     """Folder of a study's results."""
@@ -63,10 +57,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Export:
-    """Write a store as two tables, records and trials.
-
-    Example: rankfloor export runs/gap-exponent --format csv
-    """
+    """Write a store as two tables, records and trials."""
 
     store: Annotated[Path, tyro.conf.Positional]
     """Folder of a study's results."""

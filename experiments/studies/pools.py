@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
-from experiments.studies.batch import Batch, Report, work
+from experiments.studies.batch import Batch, Report, end_with, work
 from experiments.studies.config import Workers
 
 Pool = Callable[[Iterator[Batch]], Iterator[Report]]
@@ -69,10 +69,14 @@ def _on_joblib(workers: Workers, batches: Iterator[Batch]) -> Iterator[Report]:
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = Parallel(
-        workers.jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=AHEAD * workers.jobs, max_nbytes=None
-    )
-    with parallel_config("loky", inner_max_num_threads=workers.threads):
+    with parallel_config("loky", inner_max_num_threads=workers.threads, initializer=end_with, initargs=(os.getpid(),)):
+        parallel = Parallel(
+            workers.jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            pre_dispatch=AHEAD * workers.jobs,
+            max_nbytes=None,
+        )
         with _interrupts_held():
             reports = parallel(delayed(work)(batch) for batch in batches)
         try:

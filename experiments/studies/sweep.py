@@ -7,7 +7,6 @@ order in which trials end.
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 import threading
 import time
@@ -98,7 +97,6 @@ def _sweep(study: Study, code: str, store: Store, trials: Sequence[Trial]) -> Ou
         run=secrets.token_hex(4),
         limits=study.limits,
         threads=workers.threads,
-        parent=None if here or workers.scheduler is not None or workers.local_cluster is not None else os.getpid(),
         apart=not here,
     )
     progress = SweepProgress(study.name, planned, planned - len(trials))

@@ -62,12 +62,12 @@ def disk(folder: Path, times: int = 100) -> float:
 def ordeal(trials: int, kills: int, folder: Path) -> Iterator[str]:
     """A sweep killed at random moments, and what is in its store in the end."""
     began, victim = time.perf_counter(), Ordeal(folder, trials, pause=0.02)
-    suffer(victim, kills, seed=kills, file_size=20_000)
+    suffer(victim, kills, seed=kills)
     contents = victim.store.read()
     keys = Counter(entry.key for entry in contents.entries)
     yield f"{trials:,} trials, {kills} kills, {time.perf_counter() - began:.0f} s: "
     yield ", ".join(f"{what} killed {times} times" for what, times in victim.kills.items() if times) + ". "
-    yield f"With its disk full it said `{victim.messages[0].split(' (')[0].split(str(folder))[0]}...`. "
+    yield f"With its disk full it said `{victim.messages[0].replace(str(folder), '...')}`. "
     yield f"In the end {len(keys):,} trials, the most often recorded one {max(keys.values())} time, "
     yield f"{contents.damaged} damaged lines, {len(contents.contradictions())} contradictions.\n"
 

@@ -7,7 +7,6 @@ what JSON has no number for.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import zlib
@@ -69,7 +68,7 @@ class Entry:
 
 def encode(entry: Entry) -> bytes:
     """The line of an entry, with its newline."""
-    return seal(dataclasses.asdict(entry) | {"status": str(entry.status)})
+    return seal(vars(entry) | {"status": str(entry.status), "measured": vars(entry.measured)})
 
 
 def decode(line: bytes) -> Entry | dict[str, Any]:

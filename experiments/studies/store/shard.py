@@ -1,5 +1,7 @@
 """Where one process writes: a file of its own, appended to line by line, each line on disk before the next trial.
 
+Lines that follow one another within ``TOGETHER`` seconds go to disk together: a line is lost to a power cut only if it
+was written in the last moment before it, and to the end of the process never.
 The file is locked while it is written, so that nobody removes it; readers never wait.  When a line does not fit on the
 disk the file is cut back to the end of the line before, and ``StoreFull`` is raised: the trial is recorded nowhere.
 """
@@ -10,6 +12,8 @@ import fcntl
 import os
 import secrets
 import socket
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,6 +23,10 @@ from experiments.studies.store.entry import Entry, encode, seal
 
 SHARDS = "shards"
 """Folder of the shards inside a store."""
+
+
+TOGETHER = 0.05
+"""Seconds within which lines share one ``fsync``; whoever leaves the shard has all of its lines on disk."""
 
 
 class StoreFull(Exception):
@@ -50,6 +58,7 @@ class Shard:
                 os.close(self.number)
                 self._open()
             self._end_line()
+            self.safe, self.synced = os.fstat(self.number).st_size, time.monotonic()
         except OSError as why:
             raise StoreFull(_explain(self.path, why)) from why
         return self
@@ -65,22 +74,32 @@ class Shard:
             self._write(b"\n")
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.number)
+        try:
+            self._guarded(self._sync)
+        finally:
+            os.close(self.number)
 
     def start(self, key: str, run: str) -> None:
         """Note that an attempt at ``key`` begins in the run named ``run`` (survives this process, not a power cut)."""
-        self._append(seal({"start": key, "run": run}), durable=False)
+        self._guarded(lambda: self._write(seal({"start": key, "run": run})))
 
     def append(self, entry: Entry) -> None:
-        """Keep an entry; it is on disk when this returns.  ``StoreFull`` when it cannot be."""
-        self._append(encode(entry), durable=True)
+        """Keep an entry; ``StoreFull`` when it cannot be."""
+        self._guarded(lambda: self._write(encode(entry)))
+        if time.monotonic() - self.synced > TOGETHER:
+            self._guarded(self._sync)
 
-    def _append(self, line: bytes, durable: bool) -> None:
-        before = os.fstat(self.number).st_size
+    def _sync(self) -> None:
+        size = os.fstat(self.number).st_size
+        if size > self.safe:
+            os.fsync(self.number)
+        self.safe, self.synced = size, time.monotonic()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Take a step; where it fails, cut the file back to what is whole (or surely on disk)."""
+        before = os.fstat(self.number).st_size if step != self._sync else self.safe
         try:
-            self._write(line)
-            if durable:
-                os.fsync(self.number)
+            step()
         except OSError as why:
             with suppress(OSError):
                 os.ftruncate(self.number, before)

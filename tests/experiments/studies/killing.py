@@ -104,12 +104,12 @@ class Ordeal:
         return said
 
 
-def suffer(ordeal: Ordeal, kills: int, seed: int, file_size: int) -> str:
+def suffer(ordeal: Ordeal, kills: int, seed: int) -> str:
     """Kill the sweep at ``kills`` random moments, fill its disk half way, and finish it."""
     rng = random.Random(seed)
     for round_ in range(kills):
         if round_ == kills // 2:
-            ordeal.fill_the_disk(file_size)
-        most = 2 * 700 * ordeal.trials // (kills + 1)
+            ordeal.fill_the_disk(50 * ordeal.trials)  # room for the plan, soon none for a shard
+        most = 1200 * ordeal.trials // (kills + 1)
         ordeal.kill(rng.uniform(0, 0.1), rng.randrange(most), whole_group=rng.random() < 0.7)
     return ordeal.finish()

@@ -25,9 +25,10 @@ def same_as_undisturbed(tmp_path, trials, kills, pause):
     calm = Ordeal(tmp_path / "calm", trials, pause=0.0, jobs=1)
     run(replace(load_study(calm.study()), out=calm.folder, workers=Workers(jobs=1)))
     ordeal = Ordeal(tmp_path / "killed", trials, pause)
-    said = suffer(ordeal, kills, seed=kills, file_size=20_000)
+    said = suffer(ordeal, kills, seed=kills)
     assert sum(ordeal.kills.values()) == kills
     assert ordeal.messages[0].startswith("exit 2: rankfloor: error: cannot write to ")
+    assert "nothing was kept of the trial that was to be written" in ordeal.messages[0]
     assert f"{trials:,} planned: {trials:,} done, 0 failed, 0 missing" in said
     contents = ordeal.store.read()
     assert (contents.damaged, contents.contradictions()) == (0, [])
@@ -47,6 +48,20 @@ def test_killed_at_random_moments(tmp_path):
 @pytest.mark.skipif(not DEEP, reason="takes minutes; run with make deep")
 def test_killed_at_fifty_random_moments(tmp_path):
     assert same_as_undisturbed(tmp_path, trials=2000, kills=50, pause=0.02)
+
+
+def test_workers_end_with_a_sweep_that_is_killed(tmp_path):
+    """Its end is all they hear: they finish nothing, and nobody waits for them."""
+    ordeal = Ordeal(tmp_path, trials=8, pause=1000.0)
+    process = ordeal.start()
+    while ordeal.written() == 0 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    deadline = time.monotonic() + 20
+    while alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive(process.pid) == []
+    process.communicate()
 
 
 def alive(group):
