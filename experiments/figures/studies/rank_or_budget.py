@@ -16,9 +16,9 @@ def draw(records: pd.DataFrame) -> Drawn:
     data = records[["k", "vocab", "dim", "logit_range", "lower", "lower_by", "upper", "upper_by", "binds"]].copy()
     figure, (axis,) = panels(1, 3.2, 4.6)
     for place, (dim, rows) in enumerate(data.sort_values("logit_range").groupby("dim")):
-        colour = WHEEL[place % len(WHEEL)]
+        colour, width = WHEEL[place % len(WHEEL)], 2.6 - 0.5 * place  # lines that coincide stay visible
         axis.plot(rows["logit_range"], rows["upper"].clip(lower=ZERO), ":", color=colour, lw=0.9)
-        axis.plot(rows["logit_range"], rows["lower"].clip(lower=ZERO), "-", color=colour, lw=1.1, label=f"d = {dim}")
+        axis.plot(rows["logit_range"], rows["lower"].clip(lower=ZERO), "-", color=colour, lw=width, label=f"d = {dim}")
         for binds, filled in (("rank", colour), ("budget", "white")):
             own = rows[rows["binds"] == binds]
             axis.plot(own["logit_range"], own["lower"], "o", color=colour, mfc=filled, ms=4)
