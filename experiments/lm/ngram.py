@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from experiments.config import EMBEDDED
-from experiments.lm.corpus import Corpus, moby_dick, read_text, tokenize
+from experiments.lm.corpus import Corpus, tokenize
 from experiments.lm.vocabulary import cut_with
 from experiments.table import align
 from synth import families
@@ -36,7 +36,7 @@ class WErrorConfig:
     """Which text, how it is cut, and how hard to try at large vocabularies."""
 
     text: Annotated[str, tyro.conf.Positional] = EMBEDDED
-    """A text file (.txt or .gz), a folder of .txt files read in the order of their names, or moby-dick."""
+    """A text file (.txt or .gz), a folder of .txt files, sotu (once fetched), or moby-dick for the embedded one."""
     vocab: int = 4096
     """Size of the byte-pair vocabulary trained on the text."""
     tokenizer: Path | None = None
@@ -74,18 +74,10 @@ def command(arguments: list[str]) -> None:
 
 def _cut(config: WErrorConfig) -> Corpus:
     """The text as token numbers."""
-    path = Path(config.text)
-    if config.text == EMBEDDED:
-        text = moby_dick()
-    elif path.is_dir():
-        if not (files := sorted(path.glob("*.txt"))):
-            raise ValueError(f"{path} holds no .txt files; name a text, or a folder of them")
-        text = "\n\n".join(read_text(file) for file in files)
-    else:
-        text = read_text(path)
-    if config.tokenizer is not None:
-        return cut_with(config.tokenizer, text, path.stem)
-    return tokenize(text, config.vocab, path.stem)
+    from experiments.lm.measure.command import text_of
+
+    text, name = text_of(config.text), Path(config.text).stem
+    return tokenize(text, config.vocab, name) if config.tokenizer is None else cut_with(config.tokenizer, text, name)
 
 
 def werror_curves(corpus: Corpus, orders: Sequence[int], vectors: int = 512, seed: int = 0) -> pd.DataFrame:

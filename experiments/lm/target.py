@@ -32,7 +32,7 @@ class TargetConfig:
     arpa: Path | None = None
     """A back-off n-gram model in the ARPA format (plain or .gz), instead of MODEL."""
     text: str = EMBEDDED
-    """The text whose contexts are taken: a file (.txt or .gz), or moby-dick for the embedded one."""
+    """The text whose contexts are taken: a file (.txt or .gz), a folder of .txt files, sotu, or moby-dick."""
     contexts: int = 500
     """Number of contexts C."""
     vocab: int | None = None
@@ -99,10 +99,10 @@ def _backoff(config: TargetConfig) -> tuple[str, BackoffModel] | None:
 
 
 def _text(name: str) -> Texted:
-    from experiments.lm.corpus import moby_dick, read_text
     from experiments.lm.laws import Texted
+    from experiments.lm.measure.command import text_of
 
-    return Texted("Moby Dick", moby_dick()) if name == EMBEDDED else Texted(Path(name).stem, read_text(name))
+    return Texted("Moby Dick" if name == EMBEDDED else Path(name).stem, text_of(name))
 
 
 def _key(config: TargetConfig, described: Described) -> str:

@@ -95,7 +95,7 @@ def test_the_command_reads_a_folder_of_texts_with_a_given_tokenizer(tmp_path, ca
     assert main([*arguments, "--orders", "2", "--out", str(tmp_path / "out")]) == 0
     assert "texts: " in capsys.readouterr().out
     tokens = pd.read_parquet(tmp_path / "out" / "werror.parquet")["tokens"].iloc[0]
-    assert tokens == len(cut_with(tmp_path / "tokenizer.json", f"{TEXT}\n\n{TEXT}").tokens)
+    assert tokens == len(cut_with(tmp_path / "tokenizer.json", f"{TEXT}{TEXT}").tokens)
 
 
 def test_dimensions_reach_from_0_to_the_rank():
@@ -122,7 +122,7 @@ def test_the_command_says_and_writes_it(tmp_path, capsys, monkeypatch):
         (["nowhere.txt"], "nowhere.txt cannot be read"),
         (["little.txt", "--orders", "6"], "order must be an integer from 1 to 5"),
         (["--vocab", "20"], "vocab must be an integer of at least 256"),
-        (["empty"], "empty holds no .txt files"),
+        (["empty"], "empty holds no .txt file"),
         (["little.txt", "--tokenizer", "none.json"], "none.json does not exist"),
         (["little.txt", "--tokenizer", "little.txt"], "little.txt cannot be read as a tokenizer"),
         (["little.txt", "--tokenizer", "empty"], "holds neither tokenizer.json nor vocab.json and merges.txt"),
