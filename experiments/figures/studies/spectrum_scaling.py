@@ -10,7 +10,7 @@ from experiments.figures.studies.parts import line, over_seeds, panels
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES = {"vocab": "V = {:g}", "contexts": "C = {:g}", "decay": "singular values ∝ i^−{:g}"}
+AXES = {"vocab": "V = {:g}", "contexts": "C = {:g}", "decay": r"$\sigma_i \propto i^{{-{:g}}}$"}
 """What each panel varies, and how it names a line."""
 
 
@@ -30,6 +30,7 @@ def draw(records: pd.DataFrame) -> Drawn:
         dims = sorted(kept["dim"].unique())
         axis.set_xticks(dims, [str(dim) for dim in dims])
         axis.minorticks_off()
+        axis.set_ylim(0.8 * data["share"].min(), 1.2)
         axis.legend(frameon=False, loc="lower left")
     axes[0].set_ylabel("floor / mutual information")
     caption = (
