@@ -110,6 +110,6 @@ def suffer(ordeal: Ordeal, kills: int, seed: int) -> str:
     for round_ in range(kills):
         if round_ == kills // 2:
             ordeal.fill_the_disk(50 * ordeal.trials)  # room for the plan, soon none for a shard
-        most = 1200 * ordeal.trials // (kills + 1)
+        most = 800 * ordeal.trials // (kills + 1)
         ordeal.kill(rng.uniform(0, 0.1), rng.randrange(most), whole_group=rng.random() < 0.7)
     return ordeal.finish()
