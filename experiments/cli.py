@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
-        print("rankfloor: stopped; finished ranks are on disk, run the same command again to go on", file=sys.stderr)
+        print("rankfloor: stopped; what is finished is on disk, run the same command again to go on", file=sys.stderr)
         return 130
     finally:
         if example := example_of(given):

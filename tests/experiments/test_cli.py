@@ -179,7 +179,7 @@ def test_an_interrupt_keeps_the_finished_ranks_and_the_rerun_goes_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip().splitlines()[-1].startswith("rankfloor: stopped; finished ranks are on disk")
+    assert said.strip().splitlines()[-1].startswith("rankfloor: stopped; what is finished is on disk")
     (folder,) = tmp_path.iterdir()
     assert [path.name for path in folder.glob("fit-*")] == ["fit-0001.npz"]
     with np.load(folder / "fit-0001.npz") as stored:
