@@ -95,7 +95,7 @@ def entropies(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: d
         axis.plot(seen["tokens"], seen["singular_entropy"], color=colours[width], lw=0.8, ls=(0, (4, 1.5)))
         axis.axhline(_null(facts, "energy_entropy", width), color=colours[width], **NULL)
     axis.set_yscale("log")
-    _by_tokens(axis, "of σ²: KL from uniform (nats)", "d  singular entropy of W; σ dashed")
+    _by_tokens(axis, "KL from uniform (nats)", "d  singular entropy of W; σ dashed")
 
 
 def ranks(axis: Any, runs: dict[int, Any], colours: dict[int, Any], facts: dict[str, Any], judged: Any) -> None:
