@@ -17,6 +17,9 @@ from tests.theory.quickfit import fitted_gap
 from tests.theory.worlds import dirichlet, tilted
 from tests.tolerances import rounding
 from theory import Head, HeadSpec, Status, catalogue, verify
+from theory.balls.arithmetic import sharpened
+from theory.balls.conjugate import conjugate as in_balls
+from theory.balls.table import ball_table
 from theory.bounds.conjugate import NAME
 from theory.certificate import Effort, certify
 from theory.certificate.limits import box
@@ -77,6 +80,16 @@ def test_no_certificate_exceeds_the_gap_of_a_head_of_its_class(case):
     value = conjugate(certificate, distribution, spec)
     gap = head.gap(distribution)
     assert value <= gap + rounding(gap, distribution.contexts * distribution.vocab)
+
+
+@settings(max_examples=25)
+@given(certificates())
+def test_floats_claim_no_more_than_balls_prove(case):
+    """The float re-check rounds downwards: what it reads from a certificate lies below the balls' upper end."""
+    distribution, spec, certificate, _ = case
+    low, high = sharpened(lambda: in_balls(certificate, ball_table(distribution), spec))
+    assert low <= high
+    assert conjugate(certificate, distribution, spec) <= high + 1e-12 * abs(high)
 
 
 def test_the_statement_can_be_broken():

@@ -29,10 +29,10 @@ def conjugate_certificate(distribution: ContextualDistribution, spec: HeadSpec) 
 
     Setting: any distribution with a positive block larger than d + 1; heads with $q \ge e^{-M} p$ or limited logits
     (the class is then used), or unlimited heads.
-    Statement: for all $z$, $r, s > 0$, $\omega_{cv} = r_c s_v$ and caps $G$,
-    $g(d) \ge \sum_{j>d} \min(\sigma_j^2, G) - \sum_{cv} \max_E [\min(\omega (E - z)^2, G) - w \rho(E)]$, $\sigma$ of
-    $D_r^{1/2} (L + z) D_s^{1/2} \Pi_s$, the maximum over the log errors that the class allows; $G = \infty$ where those
-    are bounded.  With a bias the best one for the metric is projected out too.
+    Statement: for all $z$, $r, s > 0$, $\omega_{cv} = r_c s_v$, shifts $t_c$ and caps $G$,
+    $g(d) \ge \sum_{j>d} \min(\sigma_j^2, G) - \sum_{cv} \max_E [\min(\omega (E - z)^2, G) - w \rho(E)] - \sum_c \pi_c
+    \rho(t_c)$, $\sigma$ of $D_r^{1/2} (L + z) D_s^{1/2} \Pi_s$, the maximum over the log errors that the class allows,
+    moved by $t_c$; $G = \infty$ where those are bounded.  With a bias the best one for the metric is projected out too.
     Side: lower.
     Tight when: the singular values d and d + 1 of the best certificate differ and every maximum is attained once; the
     fit is then proved optimal in its class.  Typically 1.2 to 2 below the fit with a long search, more here.

@@ -51,7 +51,7 @@ class Effort:
 
     single: int = 800
     metrics: int = 4
-    several: int = 600
+    several: int = 1000
     stages: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01)
     split: tuple[float, ...] = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
     finalists: int = 1
