@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from experiments.studies import Store
 from experiments.trials import trial
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-CHROMIUM = shutil.which("chromium")
 
 
 @dataclass(frozen=True)
@@ -132,17 +129,3 @@ def test_every_study_runs_small_and_draws_its_figure(name, tmp_path, capsys):
 def test_a_study_without_a_figure_is_said():
     assert figure_of("no-such-study") is None
     assert figure_of("parts") is None
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_browser_fills_the_tables(tmp_path):
-    folder = study(tmp_path, "")
-    main(["report", str(folder)])
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    options += ["--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    done = subprocess.run(
-        [CHROMIUM, *options, (folder / "report.html").as_uri()], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert "data-ready=" in done.stdout
-    assert done.stdout.count('class="row"') == 4 + 2
-    assert "4 rows" in done.stdout

@@ -17,18 +17,20 @@ function width(column) {
   return Math.min(longest, WIDEST) * 7.8 + 22;
 }
 
+const number = (value) => Number(String(value).replace("inf", "Infinity"));
+
+// What is missing stands last in either order.
 function sorted(rows, column, down) {
-  const last = down ? -Infinity : Infinity, values = column.values;
-  const rank = column.kind === "text"
-    ? (() => {
-        const order = [...column.levels.keys()].sort((a, b) => column.levels[a] < column.levels[b] ? -1 : 1);
-        const place = new Map(order.map((level, index) => [level, index]));
-        return (row) => values[row] === null ? last : place.get(values[row]);
-      })()
-    : (row) => values[row] === null ? last : values[row] === "inf" ? Infinity : values[row] === "-inf" ? -Infinity : values[row];
-  const keys = new Float64Array(values.length);
-  for (const row of rows) keys[row] = rank(row);
-  return rows.slice().sort((a, b) => (down ? keys[b] - keys[a] : keys[a] - keys[b]) || a - b);
+  const values = column.values, keys = new Float64Array(values.length);
+  const place = new Map();
+  if (column.kind === "text") {
+    const order = [...column.levels.keys()].sort((a, b) => column.levels[a] < column.levels[b] ? -1 : 1);
+    order.forEach((level, index) => place.set(level, index));
+  }
+  const there = rows.filter((row) => values[row] !== null), missing = rows.filter((row) => values[row] === null);
+  for (const row of there) keys[row] = column.kind === "text" ? place.get(values[row]) : number(values[row]);
+  there.sort((a, b) => (down ? keys[b] - keys[a] : keys[a] - keys[b]) || a - b);
+  return Int32Array.from([...there, ...missing]);
 }
 
 function test(columns, words) {
@@ -39,11 +41,12 @@ function test(columns, words) {
     if (column) {
       const compare = { ">": (a, b) => a > b, "<": (a, b) => a < b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b,
         "=": (a, b) => a === b }[sign];
-      const numeric = column.kind === "number", wanted = numeric ? Number(value) : value;
-      return (row) => shown(column, row) !== "" && compare(numeric ? Number(shown(column, row).replace("inf", "Infinity")) : shown(column, row), wanted);
+      const read = column.kind === "number" ? number : String, wanted = read(value);
+      return (row) => shown(column, row) !== "" && compare(read(shown(column, row)), wanted);
     }
+    const wanted = word.toLowerCase();
     const hits = columns.filter((one) => one.kind === "text").map((one) =>
-      [one, new Set([...one.levels.keys()].filter((level) => one.levels[level].includes(word)))]);
+      [one, new Set([...one.levels.keys()].filter((level) => one.levels[level].toLowerCase().includes(wanted)))]);
     return (row) => hits.some(([one, levels]) => levels.has(one.values[row]));
   });
   return (row) => tests.every((one) => one(row));
@@ -97,7 +100,7 @@ function table(grid) {
       button.setAttribute("aria-sort", mine ? (down ? "descending" : "ascending") : "none");
     });
     body.style.height = rows.length * ROW + "px";
-    document.querySelector(`[data-count="${name}"]`).textContent = `${rows.length.toLocaleString("en")} rows`;
+    document.querySelector(`[data-count="${name}"]`).textContent = `${rows.length.toLocaleString("en")} row${rows.length === 1 ? "" : "s"}`;
     grid.scrollTop = 0;
     draw();
   };
