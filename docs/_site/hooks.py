@@ -86,9 +86,10 @@ def figures() -> str:
     """Every figure kept in the repository, with the page that explains it."""
     lines = ["# Figures", ""]
     for image in sorted((DOCS / "figures").glob("*.png")):
-        pages = [page for page in sorted(DOCS.glob("*.md")) if f"figures/{image.name}" in page.read_text()]
-        origin = f"From [{title(pages[0])}](../{pages[0].name})." if pages else "Made by `make demo`."
-        lines += [f"![{image.stem}]({image.name})", "", origin, ""]
+        pages = [page for page in sorted(DOCS.rglob("*.md")) if f"figures/{image.name}" in page.read_text()]
+        place = pages[0].relative_to(DOCS).as_posix() if pages else ""
+        origin = f"From [{title(pages[0])}](../{place})." if pages else "Made by `make demo`."
+        lines += [f"[![{image.stem}]({image.name})]({image.name})", "", origin, ""]
     return "\n".join(lines)
 
 
