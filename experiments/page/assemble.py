@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FAILURES = 200
 """Failures shown with their traceback; the table of trials holds all."""
 
-MEASURED = ("key", "seed", "status", "attempt", "seconds", "peak_mb", "worker", "finished", "error")
+MEASURED = ("seed", "status", "attempt", "seconds", "peak_mb", "worker", "finished", "error", "key")
 """Columns of the table of trials."""
 
 
@@ -53,7 +53,8 @@ def page_of(store: Store) -> Page:
     drawn = draw(records) if draw is not None and len(records) else None
     failed = trials[trials["status"] != "ok"]
     varied, same = told_apart(records)
-    tables = {"records": columns(varied), "trials": columns(trials[[c for c in MEASURED if c in trials]])}
+    found = varied[sorted(varied, key="key".__eq__)]  # keys last: they say least
+    tables = {"records": columns(found), "trials": columns(trials[[c for c in MEASURED if c in trials]])}
     if drawn is not None:
         tables["figure"] = columns(drawn.data)
     sections = [
@@ -70,7 +71,7 @@ def page_of(store: Store) -> Page:
 
 def _lead(count: int, same: Mapping[str, str]) -> str:
     """What stands above the table of records: how many, and what they have in common."""
-    shared = ", ".join(f"{html.escape(name)} {html.escape(value)}" for name, value in same.items())
+    shared = ", ".join(f"{html.escape(name)} = {html.escape(value)}" for name, value in same.items())
     common = f"<br>The same in all of them: {shared}." if same else ""
     return f"{count:,} records: what each trial found. Click a column to sort.{common}"
 
