@@ -9,16 +9,15 @@ import numpy as np
 
 from experiments.lm.corpus import Corpus
 
-PAIR = ("vocab.json", "merges.txt")
-"""The two files of a byte-level BPE as GPT-2's are published."""
+PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+"""The two files of a byte-level BPE, as GPT-2's were published first and as they are now."""
 
 
 def cut_with(path: str | Path, text: str, name: str = "text") -> Corpus:
     """``text`` cut by the tokenizer in ``path``, nothing added to it.
 
-    ``path`` is a ``tokenizer.json``, a folder that holds one or the pair ``vocab.json`` and ``merges.txt``, or a
-    SentencePiece ``.model`` (needs the sentencepiece package).  ``vocab`` is the tokenizer's size, special tokens
-    included, used or not.
+    ``path`` is a ``tokenizer.json``, a folder that holds one or a pair of ``PAIRS``, or a SentencePiece ``.model``
+    (needs the sentencepiece package).  ``vocab`` is the tokenizer's size, special tokens included, used or not.
 
     Raises ``ValueError`` for a missing or unreadable file, a folder without a tokenizer, and an empty text.
     """
@@ -44,9 +43,10 @@ def _tokenizers(path: Path, text: str) -> tuple[list[int], list[str]]:
     if path.is_dir() and (path / "tokenizer.json").exists():
         path = path / "tokenizer.json"
     if path.is_dir():
-        if not all((path / part).exists() for part in PAIR):
-            raise ValueError(f"{path} holds neither tokenizer.json nor {' and '.join(PAIR)}; name the file itself")
-        bpe = Tokenizer(models.BPE.from_file(*(str(path / part) for part in PAIR)))
+        pair = next((pair for pair in PAIRS if all((path / part).exists() for part in pair)), None)
+        if pair is None:
+            raise ValueError(f"{path} holds neither tokenizer.json nor vocab.json and merges.txt; name the file itself")
+        bpe = Tokenizer(models.BPE.from_file(*(str(path / part) for part in pair)))
         bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     else:
         bpe = Tokenizer.from_file(str(path))

@@ -69,7 +69,10 @@ def test_tokenizers_from_files_cut_as_they_did_when_they_were_trained(corpus, tm
     bpe.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "pair").mkdir()
     bpe.model.save(str(tmp_path / "pair"))
-    for place in (tmp_path / "tokenizer.json", tmp_path, tmp_path / "pair"):
+    (tmp_path / "first").mkdir()
+    for now, first in (("vocab.json", "encoder.json"), ("merges.txt", "vocab.bpe")):
+        (tmp_path / "first" / first).write_bytes((tmp_path / "pair" / now).read_bytes())
+    for place in (tmp_path / "tokenizer.json", tmp_path, tmp_path / "pair", tmp_path / "first"):
         cut = cut_with(place, TEXT, "little")
         assert np.array_equal(cut.tokens, corpus.tokens)
         assert cut.pieces == corpus.pieces
