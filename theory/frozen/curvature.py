@@ -10,7 +10,9 @@ the form is positive semidefinite).  Its average
 
     sum_v s_v [dA dc]_v HH [dA dc]_v' + tr(M dB ZZ dB'),    M = A'(D_s - s s'/|s|)A,
 
-``r_n s_v`` the rank-one table with the sums of ``pi q (1 - q)``, is inverted at once: it preconditions, and damps.
+``r_n s_v`` the rank-one table with the sums of ``pi (q (1 - q) + p (1 - p)) / 2``, is inverted at once: it
+preconditions, and damps.  The target's part matters for tokens that a truncation has made far too improbable: their
+curvature under q vanishes while their gradient does not, and damping by q alone would never hold them back.
 """
 
 from __future__ import annotations
@@ -128,8 +130,9 @@ class Curvature:
         ZZ, mean, mass = 0.0 * (B.T @ B), xp.zeros_like(self.chart.metric.K[:, 0]), 0.0
         for rows in self._rows():
             pi, Z, q = xp.astype(rows.weights, rows.q.dtype, copy=False), rows.Z, rows.q
-            pull.add(rows, pi[:, None] * (q - xp.exp(rows.log_p)))
-            f = pi[:, None] * (q * (1 - q))
+            p = xp.exp(rows.log_p)
+            pull.add(rows, pi[:, None] * (q - p))
+            f = pi[:, None] * (q * (1 - q) + p * (1 - p)) / 2
             r, s = xp.astype(xp.sum(f, axis=1), Z.dtype, copy=False), s + xp.sum(f, axis=0)
             ZZ, mean, mass = ZZ + Z.T @ (r[:, None] * Z), mean + r @ Z, mass + float(xp.sum(r))
         return pull.triple, (s / max(mass, float(np.finfo(np.float64).tiny)), ZZ, _joined(mean, mass))
