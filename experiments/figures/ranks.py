@@ -23,6 +23,9 @@ STYLES: dict[str, tuple[str, str, str]] = {
 }
 """Colour, marker and label of each head."""
 
+VISIBLE = 1e-6
+"""Divergence in nats below which a head is the full one, as far as the passes tell, and left out of a log scale."""
+
 
 def draw(folder: Path, stem: Path) -> list[Path]:
     """Write ``stem``.png and ``stem``.pdf from the tables in ``folder``; returns the paths."""
@@ -52,8 +55,9 @@ def draw(folder: Path, stem: Path) -> list[Path]:
 
 def _by_rank(axis: Any, lines: Any) -> None:
     """Figure 6: cross-entropy of the next token, held out, by rank."""
-    for name, (colour, marker, label) in STYLES.items():
-        own = lines[lines["head"] == name].sort_values("rank")
+    alone = lines["rank"].nunique() == 1  # no line to see
+    for name, (colour, usual, label) in STYLES.items():
+        own, marker = lines[lines["head"] == name].sort_values("rank"), "o" if alone else usual
         if len(own):
             axis.errorbar(
                 own["rank"],
@@ -86,7 +90,7 @@ def _by_w_error(axis: Any, own: Any, lines: Any) -> None:
 
 def _predicted(axis: Any, own: Any, lines: Any) -> None:
     """What was predicted and what was trained: divergence from the full head, in the sample and held out."""
-    own = own[own["trained"] > 0]
+    own = own[own["trained"] > VISIBLE]
     axis.fill_between(
         own["rank"], own["low"], own["upper"], color="#56B4E9", alpha=0.35, lw=0, label="predicted interval"
     )
