@@ -10,6 +10,7 @@ import difflib
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -33,9 +34,15 @@ def known(key: str, keys: Iterable[str], where: str) -> str:
     return key
 
 
+@cache
+def type_hints(cls: type) -> dict[str, Any]:
+    """The resolved types of a class's fields, looked up once."""
+    return get_type_hints(cls)
+
+
 def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
     """An instance of the dataclass ``cls`` from plain values; sections become nested dataclasses."""
-    hints = get_type_hints(cls)
+    hints = type_hints(cls)
     arguments = {}
     for key, value in values.items():
         kind = hints[known(key, hints, where)]
