@@ -45,9 +45,12 @@ class Step:
         return max(0.0, self.before - self.decrement)
 
 
-def newton_step(problem: FrozenProblem, head: FrozenHead, metric: Metric, iterations: int = 8) -> Step:
+def newton_step(
+    problem: FrozenProblem, head: FrozenHead, metric: Metric, iterations: int = 8, last: float = 0.0
+) -> Step:
     """One damped Gauss-Newton step from ``head``; the metric gives the coordinates.
 
+    ``last`` is the damping of the step before, if there was one: the search begins one below it.
     Cost: ``iterations`` passes of O(N V (k + r)) for each damping tried (one, where the loss is near its quadratic),
     and up to three for the length of the step.
     """
@@ -56,7 +59,7 @@ def newton_step(problem: FrozenProblem, head: FrozenHead, metric: Metric, iterat
     curvature = Curvature(chart, point)
     before, passes = curvature.gap, 1
     best, lowest, promise, used = point, before, 0.0, DAMPINGS[-1]
-    for damping in DAMPINGS:
+    for damping in DAMPINGS[max(0, DAMPINGS.index(last) - 1) :]:
         direction, decrement = solve(curvature, curvature.gradient, damping, iterations)
         passes += iterations
         if decrement <= ROUNDING[problem.passes.precision]:

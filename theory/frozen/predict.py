@@ -172,7 +172,7 @@ def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
     for number in range(effort.steps + 1):
         if number == effort.steps and damping == 0:
             break
-        step = newton_step(problem, head, metric, effort.iterations)
+        step = newton_step(problem, head, metric, effort.iterations, damping)
         head, predicted, damping, passes = step.head, step.predicted, step.damping, passes + step.passes
     return Path(head, start, predicted, passes)
 
