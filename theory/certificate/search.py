@@ -34,6 +34,9 @@ CAPS = 5
 LIMITED_CAP = 6.0
 """The cap tried for a limited class, in units of that mean."""
 
+LEAD = 1.01
+"""A start with a cap is split instead of the one without when its value is larger by this factor."""
+
 RESCALED = (0.6, 0.8, 1.0, 1.25, 1.5)
 """Factors tried on the cap after an ascent at a fixed one."""
 
@@ -82,12 +85,13 @@ def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: 
     """The best certificate found within ``effort``; ``gap`` (nats) sets the units of the temperatures.
 
     The best start without a cap and the best with one are both taken through the stages, with half of the evaluations
-    each; the better is split, or both.
+    each; the better is split, or both.  A cap that only draws level with none is not worth its split: it leaves the
+    ascent with several metrics less to gain.
     """
     trials = [_attempt(start, gap, watch) for start in _starts(dual, guesses, gap)]
     for trial in trials:
         trial.run(effort.stages, effort.single // len(trials))
-    ranked = sorted(trials, key=lambda trial: trial.climb.value, reverse=True)
+    ranked = sorted(trials, key=_promise, reverse=True)
     if effort.metrics > 1 and effort.several > 0:
         for trial in ranked[: effort.finalists]:
             trial.point = Point(_split(dual, trial.point.metrics[0], effort), trial.point.shift)
@@ -95,6 +99,11 @@ def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: 
     spent = sum(trial.climb.evaluations for trial in trials)
     found = max(trials, key=lambda trial: trial.climb.value).climb
     return Found(sound_value(found.dual, found.best), found.best, found.dual.cap, spent)
+
+
+def _promise(trial: Attempt) -> float:
+    """The value, with an advantage where there is no cap."""
+    return trial.climb.value * (LEAD if trial.climb.dual.cap == math.inf else 1.0)
 
 
 @dataclass
