@@ -41,8 +41,14 @@ class Step:
 
     @property
     def predicted(self) -> float:
-        """Loss of the minimum nearby as the model sees it, not below 0."""
-        return max(0.0, self.before - self.decrement)
+        """Loss of the minimum nearby as the model sees it, not below 0.
+
+        Where the step had to be damped the model reaches no further than the step, and promises more than is there: no
+        more is credited to the steps to come than this one has won.
+        """
+        won = self.before - self.gap
+        ahead = self.decrement - won
+        return max(0.0, self.gap - (ahead if self.damping == 0 else min(ahead, won)))
 
 
 def newton_step(
