@@ -1,7 +1,8 @@
 """The whole curve of loss against rank, predicted without training a head, between bounds.
 
 For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, what is left
-to gain after Newton steps from the best truncation; a proved interval for heads of a stated curvature; a predicted one;
+to gain after Newton steps from the best truncation (or, where these had to be damped to the end, half the tail in the
+unigram metric if that is less); a proved interval for heads of a stated curvature; a predicted one;
 and the loss to expect on contexts not seen.
 """
 
@@ -16,7 +17,7 @@ from theory.frozen.catalogue import FrozenSpec, frozen_catalogue
 from theory.frozen.clustered import clustered_tails, clusters
 from theory.frozen.curvature import Chart, Curvature
 from theory.frozen.heads import Excess, FrozenHead, excess
-from theory.frozen.metrics import information
+from theory.frozen.metrics import information, unigram
 from theory.frozen.newton import newton_step
 from theory.frozen.problem import FrozenProblem
 from theory.frozen.sample import Estimate, cross_validated, extrapolated, optimism
@@ -140,6 +141,8 @@ def _point(
     head, upper, predicted = path.head, found.gap, path.predicted
     if below is not None and below.upper < upper:  # a head of smaller rank is one of this rank
         head, found, upper = below.witness, below.excess, below.upper
+    if path.damped:
+        predicted = min(predicted, unigram(problem).tail(rank) / 2)
     ceiling = upper if below is None else min(upper, below.predicted)
     predicted = min(predicted, ceiling)
     curvature = effort.curvature or effort.margin * found.curvature
@@ -154,12 +157,16 @@ def _point(
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """Truncation and Newton steps: the last head, the loss at the start, what the last step predicts, the work."""
+    """Truncation and Newton steps: the last head, the loss at the start, what the last step predicts, the work.
+
+    Where the last step had to be damped the minimum is further away than it can see.
+    """
 
     head: FrozenHead
     start: float
     predicted: float
     passes: int
+    damped: bool = False
 
 
 def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
@@ -174,7 +181,7 @@ def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
             break
         step = newton_step(problem, head, metric, effort.iterations, damping)
         head, predicted, damping, passes = step.head, step.predicted, step.damping, passes + step.passes
-    return Path(head, start, predicted, passes)
+    return Path(head, start, predicted, passes, damping > 0)
 
 
 # The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below, and
