@@ -41,7 +41,12 @@ def draw(folder: Path, stem: Path) -> list[Path]:
         _by_rank(axes[0, 0], lines)
         _by_w_error(axes[0, 1], own, lines)
         _predicted(axes[1, 0], own, lines)
-        _by_size(axes[1, 1], curve, heads)
+        for axis in axes[:, 0]:
+            _tick(axis, sorted(own["rank"]))
+        if curve.groupby("rank")["contexts"].nunique().max() > 1:
+            _by_size(axes[1, 1], curve, heads)
+        else:
+            axes[1, 1].axis("off")
         for axis in axes.flat:
             axis.spines[["top", "right"]].set_visible(False)
         caveats = f" ({'; '.join(facts['caveats'])})" if facts["caveats"] else ""
@@ -51,6 +56,12 @@ def draw(folder: Path, stem: Path) -> list[Path]:
             fontsize=7,
         )
         return save(figure, stem)
+
+
+def _tick(axis: Any, ranks: list[int]) -> None:
+    """Name the ranks that were fitted on a logarithmic axis."""
+    axis.set_xticks(ranks, [str(rank) for rank in ranks])
+    axis.set_xticks([], minor=True)
 
 
 def _by_rank(axis: Any, lines: Any) -> None:
