@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 
-from experiments.config import EMBEDDED, Source
+from experiments.config import EMBEDDED, Source, World
 from experiments.lm import corpus
 from experiments.lm.corpus import Corpus
 from synth import ContextualDistribution, families
@@ -34,6 +35,14 @@ def build(source: Source) -> Described:
         found = "both a family and a corpus" if source.family else "neither a family nor a corpus"
         raise ValueError(f"{found} given; choose one, for instance --family zipf or --corpus {EMBEDDED}")
     return _synthetic(source) if source.family is not None else _corpus(source)
+
+
+def drawn(world: World, seed: int) -> ContextualDistribution:
+    """The distribution of ``world``, drawn from ``seed`` where its family draws.  ``ValueError`` as for ``build``."""
+    fields = {field.name: getattr(world, field.name) for field in dataclasses.fields(World)}
+    family = families.catalogue.get(str(world.family))
+    draws = family is not None and "seed" in signature(family).parameters
+    return build(Source(**fields, seed=seed if draws else None)).distribution
 
 
 def _synthetic(source: Source) -> Described:

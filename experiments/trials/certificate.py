@@ -30,11 +30,11 @@ class Certificate:
     """Whether the head has a bias."""
     limit: float | None = 4.0
     """M of the class q >= e^-M p; unset for all heads."""
-    single: int = 800
+    single: int = Effort.single
     """Evaluations with one metric."""
-    metrics: int = 4
+    metrics: int = Effort.metrics
     """Metrics of the certificate."""
-    several: int = 600
+    several: int = Effort.several
     """Evaluations with them."""
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from experiments.config import Source, World
+from experiments.config import World
 from experiments.floor import record
 from experiments.heads import Options, ladder
-from experiments.source import build
+from experiments.source import drawn
 from experiments.trials.registry import trial
-from synth import ContextualDistribution, families
+from synth import ContextualDistribution
 from theory.spectrum import singular_values, tail_energy
 
 
@@ -45,7 +43,7 @@ def floor(parameters: Floor, seed: int) -> Iterator[dict[str, Any]]:
     of ``rankfloor floor`` (gaps and bounds in nats per token) and ``tail``, the energy of the centred
     log-probabilities beyond the dimension, ``sum_{i>d} sigma_i(D_pi^1/2 L J)^2`` (``None`` with zeros in the table).
     """
-    distribution = build(_source(parameters, seed)).distribution
+    distribution = drawn(parameters, seed)
     options = Options(
         tolerance=parameters.tolerance,
         max_evaluations=parameters.max_evaluations,
@@ -65,14 +63,6 @@ def floor_lines(
         line = record(distribution, fit)
         del line["seconds"]  # measured, not computed
         yield line | {"tail": None if sigma is None else tail_energy(sigma, fit.dim)}
-
-
-def _source(parameters: World, seed: int) -> Source:
-    """The source drawn from ``seed``, where its family draws."""
-    world = {field.name: getattr(parameters, field.name) for field in dataclasses.fields(World)}
-    family = families.catalogue.get(str(parameters.family))
-    draws = family is not None and "seed" in signature(family).parameters
-    return Source(**world, seed=seed if draws else None)
 
 
 def _spectrum(distribution: ContextualDistribution) -> np.ndarray | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
-from experiments.config import Source, World
+from experiments.config import World
 from experiments.heads import Options
 from experiments.heads.alternatives import fit_alternative
-from experiments.source import build
+from experiments.source import drawn
 from experiments.trials.registry import trial
-from synth import families
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,7 @@ class Heads(World):
 @trial("heads")
 def heads(parameters: Heads, seed: int) -> Iterator[dict[str, Any]]:
     """Gaps of one kind of head along its widths beside softmax; one record per width, nats per token."""
-    world = {field.name: getattr(parameters, field.name) for field in dataclasses.fields(World)}
-    family = families.catalogue.get(str(parameters.family))
-    draws = family is not None and "seed" in signature(family).parameters
-    law = build(Source(**world, seed=seed if draws else None)).distribution
+    law = drawn(parameters, seed)
     options = Options(max_evaluations=parameters.max_evaluations, random_starts=parameters.random_starts, seed=seed)
     last: list[Any] = []
     for dim in parameters.dims:

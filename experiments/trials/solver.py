@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
-from experiments.config import Source, World
+from experiments.config import World
 from experiments.heads import Objective, Options, starts
 from experiments.heads.descent import certified_descent
 from experiments.peers import followed, variants
-from experiments.source import build
+from experiments.source import drawn
 from experiments.trials.registry import trial
-from synth import ContextualDistribution, families
+from synth import ContextualDistribution
 from synth._array import Array
 from synth._check import member
 from theory import HeadSpec
@@ -107,10 +105,7 @@ def _start(objective: Objective, start: str, seed: int) -> Array:
 
 def _law(parameters: Solver, seed: int) -> ContextualDistribution:
     """The distribution, drawn from ``seed`` where its family draws.  ``ValueError`` for one with zeros."""
-    world = {field.name: getattr(parameters, field.name) for field in dataclasses.fields(World)}
-    family = families.catalogue.get(str(parameters.family))
-    draws = family is not None and "seed" in signature(family).parameters
-    law = build(Source(**world, seed=seed if draws else None)).distribution
+    law = drawn(parameters, seed)
     if not law.is_positive:
         raise ValueError("the law has zeros, so that no finite head is lowest; choose one that is positive everywhere")
     return law

@@ -225,17 +225,6 @@ def test_passes_in_float32_predict_the_same_and_prove_in_float64(kept):
         Passes("float16")
 
 
-def test_a_step_gets_away_from_tokens_made_far_too_improbable():
-    """Their curvature under the head vanishes and their gradient does not; damped by it alone every step overshoots."""
-    rng = np.random.default_rng(0)
-    X, W = rng.standard_normal((60, 8)), 10 * rng.standard_normal((200, 8))
-    world = FrozenProblem.of(X, W, np.zeros(200))
-    head = METRICS["unigram"](world).truncation(2)
-    step = newton_step(world, head, METRICS["information"](world))
-    assert excess(world, head).underestimate > 50
-    assert step.gap < 0.95 * step.before
-
-
 def test_points_come_one_at_a_time():
     points = predict_points(WORLD, [1, 2], Effort(folds=0))
     assert [point.upper for point in points] == [point.upper for point in predict_curve(WORLD, [1, 2], Effort(folds=0))]

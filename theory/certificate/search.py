@@ -34,8 +34,8 @@ CAPS = 5
 LIMITED_CAP = 6.0
 """The cap tried for a limited class, in units of that mean."""
 
-LEAD = 1.01
-"""A start with a cap is split instead of the one without when its value is larger by this factor."""
+LEAD = 0.01
+"""A start with a cap is split instead of the one without when its value is larger by this share."""
 
 RESCALED = (0.6, 0.8, 1.0, 1.25, 1.5)
 """Factors tried on the cap after an ascent at a fixed one."""
@@ -103,7 +103,8 @@ def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: 
 
 def _promise(trial: Attempt) -> float:
     """The value, with an advantage where there is no cap."""
-    return trial.climb.value * (LEAD if trial.climb.dual.cap == math.inf else 1.0)
+    value = trial.climb.value
+    return value + (LEAD * abs(value) if trial.climb.dual.cap == math.inf else 0.0)
 
 
 @dataclass

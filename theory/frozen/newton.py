@@ -69,6 +69,7 @@ def newton_step(
         direction, decrement = solve(curvature, curvature.gradient, damping, iterations)
         passes += iterations
         if decrement <= ROUNDING[problem.passes.precision]:
+            used = damping if best is point else used  # nothing is promised: undamped, the minimum is here
             break
         for length in LENGTHS:
             trial = combine(point, length, direction)

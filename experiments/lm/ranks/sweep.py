@@ -37,6 +37,7 @@ from theory.frozen import (
     Passes,
     predict_points,
 )  # fmt: skip
+from theory.spectrum import w_error
 
 KEPT = 2**29
 """Entries up to which tables are kept between passes: 2 GiB in float32."""
@@ -155,7 +156,7 @@ class Trial:
         line: dict[str, Any] = {"contexts": len(self.sample), "rank": point.rank, "trained": trained}
         names = ("predicted", "low", "upper", "lower", "curvature", "half_tail", "clustered", "passes")
         line |= {name: getattr(point, name) for name in names}
-        line |= {f"werror_{name}": _w_error(metric.sigma, point.rank) for name, metric in self.spectra.items()}
+        line |= {f"werror_{name}": float(w_error(metric.sigma)[point.rank]) for name, metric in self.spectra.items()}
         line |= {"half_tail_unigram": self.spectra["unigram"].tail(point.rank) / 2}
         line |= _held_out(point.held_out)
         line |= {
@@ -175,12 +176,6 @@ def _as_fit(head: FrozenHead) -> FrozenFit:
         certified_excess=math.nan, decrement=math.nan, evaluations=0.0, seconds=0.0, trend=0.0, start="given",
         metric="none",
     )  # fmt: skip
-
-
-def _w_error(sigma: np.ndarray, rank: int) -> float:
-    """``(sum_{i > r} sigma_i^2 / sum_i sigma_i^2)^{1/2}``."""
-    energies = np.asarray(sigma) ** 2
-    return float(np.sqrt(energies[rank:].sum() / energies.sum()))
 
 
 def _held_out(found: HeldOut | None) -> dict[str, float | None]:
