@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from synth import ContextualDistribution, strategies
-from synth._array import to_numpy
 from tests.theory.drawn_tables import SCALES, drawn_logits, ranked_spec, shuffled, weighted
 from tests.theory.lawful import Answer, Case, lawful
 from tests.theory.targeted_frozen import FrozenDraw
 from theory import Head, HeadSpec, Side, catalogue, unigram_truncation
+from theory.bounds.budget_precision import nearest_rows
 from theory.formats import FORMATS
 
 ROOM = 1e-9
@@ -215,31 +215,21 @@ def rounded(draw: DrawFn) -> Case:
     return _within_norm(free.distribution, free.spec, draw(st.sampled_from([1.0, 0.5])), name)
 
 
-LEVELS = np.linspace(-2.0, 8.0, 41)
-"""Constants added to log p before it is rounded, for rows in a coarse format."""
-
-
 @st.composite
 def coarse(draw: DrawFn) -> Case:
-    """A coarse format, one dimension for each token, and the head whose rows are log p + u, rounded, the best u."""
+    """A coarse format, one dimension for each token, and a head whose rows are log p + u, rounded."""
     logits, rng = drawn_logits(draw, draw(st.integers(1, 2)), draw(st.integers(2, 5)))
     holes = rng.random(logits.shape) < draw(st.sampled_from([0.0, 0.2]))
     holes[:, 0] = False
     distribution = shuffled(np.where(holes, -np.inf, logits), rng)
     name = draw(st.sampled_from(["bfloat16", "float16", "fp8-e4m3"]))
     spec = HeadSpec(distribution.vocab, draw(st.booleans()), float_format=name)
-    return Case(distribution, spec, (_rounded_rows(distribution, name),))
+    return Case(distribution, spec, (rounded_rows(distribution, name),))
 
 
-def _rounded_rows(distribution: ContextualDistribution, name: str) -> Head:
-    """The head on all dimensions whose rows are the best of ``round(log p + u)``."""
-    log_p, fmt = to_numpy(distribution.log_p), FORMATS[name]
-    inside = np.isfinite(log_p)
-    finite = np.where(inside, log_p, 0.0)
-    A = np.where(inside, fmt.round(finite + LEVELS[:, None, None]), -min(fmt.largest, 1e4))
-    log_z = np.log(np.exp(A - A.max(axis=2, keepdims=True)).sum(axis=2)) + A.max(axis=2)
-    costs = log_z - (np.exp(log_p) * A).sum(axis=2)
-    return Head(A[costs.argmin(axis=0), np.arange(len(log_p))], np.eye(log_p.shape[1]), None, name)
+def rounded_rows(distribution: ContextualDistribution, name: str) -> Head:
+    """The head of all dimensions whose rows are ``log p + u``, rounded, at the best u that the partition found."""
+    return Head(nearest_rows(distribution, name), np.eye(distribution.vocab), None, name)
 
 
 DRAWS: dict[str, Draw | FrozenDraw] = {

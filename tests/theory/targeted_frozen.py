@@ -57,6 +57,11 @@ def gap_and_curvature(world: FrozenProblem, head: Head) -> tuple[float, float]:
     return gap, gap / square if gap > LEAST else 0.0
 
 
+def curvature_of(case: FrozenCase) -> float:
+    """The class that the bounds of a case are asked for: that of its head, 1/2 where the head is the full one."""
+    return gap_and_curvature(case.problem, case.head)[1] or 0.5
+
+
 def spoken(case: FrozenCase, entry: FrozenEntry, curvature: float) -> Answer:
     """What a bound says, applicable and verified."""
     began = time.process_time()
@@ -91,7 +96,7 @@ class FrozenDraw:
 
     def ask(self, case: FrozenCase) -> list[Answer]:
         """What every bound says, verified and in keeping with the law."""
-        curvature = gap_and_curvature(case.problem, case.head)[1] or 0.5
+        curvature = curvature_of(case)
         answers = [spoken(case, entry, curvature) for entry in frozen_catalogue]
         found = broken(case, [answer.bound for answer in answers], curvature)
         assert not found, (found, case)
