@@ -19,8 +19,8 @@ from theory.bound import Entry
 ITERATIONS = 20
 """Of a short fit."""
 
-EVALUATIONS, STAGES, CAPS = 4, (0.1,), 2
-"""Of a short conjugate certificate: evaluations, temperatures, and caps tried for unlimited heads."""
+EVALUATIONS, STAGES, CAPS = 4, (0.3,), 1
+"""Of a short conjugate certificate: evaluations, temperatures, and caps tried for unlimited heads; a step or two."""
 
 
 @dataclass(frozen=True, eq=False)

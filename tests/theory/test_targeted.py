@@ -30,6 +30,9 @@ from theory.recheck.frozen import verify_frozen
 PUSH = 1.03
 """How far past its tight instance a bound is pushed."""
 
+SMALL = 1e-8
+"""Nats below which a few per cent are within what a re-check allows for rounding."""
+
 MIDDLE = Head(np.array([[-40.0], [1e3], [4e7]]), np.array([[-1.0], [0.0], [1e-6]]))
 """Three one-hot contexts in one dimension, the middle token sharing its context: log(2) / 3."""
 
@@ -125,10 +128,10 @@ def refused(bound, check):
     """Whether the re-check refuses a bound moved by a few per cent; ``None`` where it is too small to be moved."""
     if bound.side is Side.UPPER:
         gap = bound.value if not bound.certificate.get("dominates") else check(bound).recomputed
-        return None if gap < 1e-6 else not check(replace(bound, value=gap / PUSH)).ok
-    if bound.side is Side.EXACT and bound.value < 1e-6:
+        return None if gap < SMALL else not check(replace(bound, value=gap / PUSH)).ok
+    if bound.side is Side.EXACT and bound.value < SMALL:
         return not check(replace(bound, value=PUSH - 1)).ok
-    return None if bound.value < 1e-6 else not check(replace(bound, value=bound.value * PUSH)).ok
+    return None if bound.value < SMALL else not check(replace(bound, value=bound.value * PUSH)).ok
 
 
 @pytest.mark.parametrize("name", DRAWS)
