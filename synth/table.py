@@ -60,7 +60,8 @@ class DenseTable:
 
     def divergence(self, log_q: Array, start: int, stop: int) -> Array:
         """``KL(p_c || q_c)`` for the contexts ``start:stop`` whose log-probabilities ``log_q`` are given."""
-        return logspace.divergence(self.log_p[start:stop, :], log_q)
+        log_p = namespace(log_q).astype(self.log_p[start:stop, :], log_q.dtype, copy=False)
+        return logspace.divergence(log_p, log_q)
 
     def entropies(self) -> Array:
         """Entropy of each row, nats, shape (C,)."""
@@ -73,6 +74,12 @@ class DenseTable:
         """Number of tokens with positive probability in each context (C,), on the host."""
         xp = namespace(self.log_p)
         return to_numpy(xp.count_nonzero(xp.isfinite(self.log_p), axis=1))
+
+    def row_sums(self) -> Array:
+        """``sum_v p_cv`` (C,) in float64: one but for rounding."""
+        xp, step = namespace(self.log_p), max(1, BLOCK_ENTRIES // self.shape[1])
+        starts = range(0, self.shape[0], step)
+        return xp.concat([xp.sum(self.p[start : start + step, :], axis=1, dtype=xp.float64) for start in starts])
 
     def token_mass(self, weights: Array) -> Array:
         """``sum_c weights_c p_cv``, shape (V,)."""
@@ -163,7 +170,8 @@ class SparseTable:
         xp = namespace(log_q)
         where, rows, columns = self._slice(start, stop)
         seen = gather(log_q, rows, columns)
-        cost = self._row_sums(logspace.divergence_terms(self.log_p[where], seen), start, stop)
+        log_p = xp.astype(self.log_p[where], log_q.dtype, copy=False)
+        cost = self._row_sums(logspace.divergence_terms(log_p, seen), start, stop)
         return cost + xp.clip(1.0 - self._row_sums(xp.exp(seen), start, stop), 0.0, None)
 
     def entropies(self) -> Array:
@@ -173,6 +181,11 @@ class SparseTable:
     def support_sizes(self) -> np.ndarray:
         """Number of tokens with positive probability in each context (C,), on the host."""
         return np.diff(self.starts)
+
+    def row_sums(self) -> Array:
+        """``sum_v p_cv`` (C,) in float64: one but for rounding."""
+        xp = namespace(self.log_p)
+        return self._row_sums(xp.astype(self.p, xp.float64, copy=False), 0, self.shape[0])
 
     def token_mass(self, weights: Array) -> Array:
         """``sum_c weights_c p_cv``, shape (V,)."""

@@ -116,14 +116,14 @@ class Head:
 
         Logits are formed ``CHUNK_ENTRIES`` at a time.  Raises ``ValueError`` when the shapes do not match.
         """
-        head, target = self._double(), distribution.on(_double(distribution.weights))
+        head, weights = self._double(), _double(distribution.weights)
         head.check_shape(distribution)
         total = 0.0
         step = max(CHUNK_ROWS, CHUNK_ENTRIES // distribution.vocab)
         for start in range(0, distribution.contexts, step):
             stop = min(start + step, distribution.contexts)
-            rows = target.table.divergence(like(head.log_q(start, stop), target.weights), start, stop)
-            total += float(target.weights[start:stop] @ rows)
+            rows = distribution.table.divergence(like(head.log_q(start, stop), weights), start, stop)
+            total += float(weights[start:stop] @ rows)
         return total
 
     def loss(self, distribution: ContextualDistribution) -> float:

@@ -4,7 +4,20 @@ from experiments.heads.certified import certified
 from experiments.heads.curve import FitStore, climb, come_down, ladder
 from experiments.heads.descent import Options
 from experiments.heads.fitted import Fit, FitStatus
+from experiments.heads.limited import fit_limited
 from experiments.heads.objective import Objective
 from experiments.heads.solver import fit
 
-__all__ = ["Fit", "FitStatus", "FitStore", "Objective", "Options", "certified", "climb", "come_down", "fit", "ladder"]
+__all__ = [
+    "Fit",
+    "FitStatus",
+    "FitStore",
+    "Objective",
+    "Options",
+    "certified",
+    "climb",
+    "come_down",
+    "fit",
+    "fit_limited",
+    "ladder",
+]

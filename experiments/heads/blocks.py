@@ -29,6 +29,7 @@ class ExactBlocks:
     """Exact per-context and per-token blocks, plus ``AVERAGED_SHARE`` of the averaged metric."""
 
     name, scaling = "blocks", NARROW
+    refresh = 0
 
     def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
         averaged = AveragedMetric(objective, x, at)
@@ -58,6 +59,7 @@ class ContextBlocks:
     """Exact per-context blocks, plus ``AVERAGED_SHARE`` of the averaged metric; the averaged metric for tokens."""
 
     name, scaling = "context blocks", NARROW
+    refresh = 0
 
     def __init__(self, objective: Objective, x: Array, at: Evaluation) -> None:
         self.objective, self.averaged = objective, AveragedMetric(objective, x, at)

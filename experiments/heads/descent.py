@@ -62,7 +62,7 @@ def plan_within(
     pair = 2 * 8 * objective.size
     room = options.memory - 6 * pair
     metrics = metrics_of(objective)
-    refined = next((kind for kind in metrics.refined if kind.bytes_needed(objective) <= room), None)
+    refined = next((kind for kind in metrics.refined if kind.bytes_needed(objective) <= max(room, 0)), None)
     left = options.memory - (0 if refined is None else refined.bytes_needed(objective))
     return Plan(
         decrement,
@@ -70,8 +70,8 @@ def plan_within(
         enough,
         first=metrics.first.name,
         refined=refined,
-        warm_up=metrics.warm_up,
-        refresh=30 if objective.dim < 64 else 60,
+        warm_up=0 if refined is not None and refined.refresh else metrics.warm_up,
+        refresh=(refined and refined.refresh) or (30 if objective.dim < 64 else 60),
         history=int(min(metrics.history, max(5, left // pair))),
     )
 

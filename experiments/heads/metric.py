@@ -117,9 +117,13 @@ class FirstMetric(Protocol):
 
 
 class Refined(Protocol):
-    """A metric with exact blocks, as a class: what it is called, how it is built, what memory it takes."""
+    """A better metric, as a class: what it is called, how it is built, what memory it takes.
+
+    ``refresh``: iterations that one building serves, without a warm-up; 0 for one that is dear, and rebuilt seldom.
+    """
 
     name: str
+    refresh: int
 
     def __call__(self, objective: Any, x: Array, at: Evaluation) -> Metric:
         """The metric at x."""

@@ -225,6 +225,25 @@ class Objective:
         self.work += 1
         self._memo = (x, chunks) if chunks else None
 
+    def information(self, x: Array) -> tuple[Array, Array, Array]:
+        """Row sums (C,), column sums (V,) and column sums of squares (V,) of ``w = pi max(q (1 - q), p (1 - p))``.
+
+        Cost: one product.
+        """
+        xp, table = self.xp, self.distribution.table
+        H, Wt = self.split(x)
+        Ht, rows, room = self.lift(H), [], None
+        sums, squares = xp.zeros_like(self.base), xp.zeros_like(self.base)
+        for start, stop in self.ranges():
+            room = A = self.kernel.product(Ht[start:stop, :], Wt.T, room)
+            w, pi = self.kernel.variance(self.kernel.softmax(A), table, start, stop), self.pi[start:stop]
+            rows.append(pi * xp.sum(w, axis=1))
+            sums += pi @ w
+            w *= w
+            squares += (pi * pi) @ w
+        self.work += 1
+        return xp.concat(rows), sums, squares
+
     def _residual(self, Q: Array, start: int, stop: int) -> Array:
         """``R = Q - P`` on a chunk, leaving Q as it is."""
         return self.distribution.table.residual(self.xp.asarray(Q, copy=True), start, stop)

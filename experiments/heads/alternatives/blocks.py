@@ -27,6 +27,7 @@ class ScoreBlocks:
     """Blocks of contexts, tokens and shared numbers, rebuilt now and then."""
 
     name, scaling = "blocks", (0.1, 10.0)
+    refresh = 0
 
     def __init__(self, objective: AlternativeObjective, x: np.ndarray, at: Evaluation) -> None:
         averaged = PartsMetric(objective, x, at)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.heads.blocks import AVERAGED_SHARE, pairs, pairwise
-from experiments.heads.metric import NARROW, Metrics, regular
+from experiments.heads.metric import NARROW, regular
 from experiments.heads.objective import Evaluation
 from synth._array import Array, device
 
@@ -79,6 +79,7 @@ class FrozenBlocks:
     """Exact token blocks plus ``AVERAGED_SHARE`` of the averaged metric; the averaged metric for B."""
 
     name, scaling = "blocks", NARROW
+    refresh = 0
 
     def __init__(self, objective: FrozenObjective, x: Array, at: Evaluation) -> None:
         xp, dim = objective.xp, objective.dim
@@ -118,7 +119,3 @@ def token_blocks(objective: FrozenObjective, x: Array) -> Array:
         total += spread.T @ pairwise(xp, Ht[start:stop, :], half)
     heads.work += (columns + 1) / 2
     return xp.reshape(xp.take(total, half[2], axis=1), (objective.vocab, columns, columns))
-
-
-FROZEN_METRICS = Metrics(FrozenAveraged, (FrozenBlocks,))
-"""What serves a ``FrozenObjective``."""

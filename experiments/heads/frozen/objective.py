@@ -17,7 +17,7 @@ which is ``ridge/2`` times the squared norm of the head on the features as they 
 from __future__ import annotations
 
 from experiments.heads.frozen.features import Factors, Whitened
-from experiments.heads.frozen.metric import FROZEN_METRICS
+from experiments.heads.frozen.information import FROZEN_METRICS
 from experiments.heads.metric import Metrics
 from experiments.heads.objective import CHUNK_ENTRIES, Evaluation, Objective
 from synth import ContextualDistribution
@@ -148,6 +148,10 @@ class FrozenObjective:
             of_At[:, : self.dim] += self.ridge * (A @ K)
             of_B += self.ridge * (S @ BM)
         return Evaluation(at.gap + self.penalty(x), self.join(of_B, of_At), at.unigram)
+
+    def information(self, x: Array) -> tuple[Array, Array, Array]:
+        """Of the head at x: see ``Objective.information``."""
+        return self.heads.information(self._map(*self.split(x)))
 
     def hessian_product(self, x: Array, direction: Array, gauss_newton: bool = False) -> Array:
         """Hessian at x times ``direction`` (n,); ``gauss_newton`` drops the terms in the residual, not the ridge's."""

@@ -1,18 +1,23 @@
-"""One problem on frozen features: the target, the whitened features, and the way from their coordinates and back."""
+"""One problem on frozen features: the target, the whitened features, and the way from their coordinates and back.
+
+Features are whitened in float64 whatever the precision of the target.  A target in float32 is fitted in float32,
+factors and tables; what is reported is evaluated again in float64.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from experiments.heads.descent import Options
 from experiments.heads.frozen.features import Factors, Whitened, whiten
 from experiments.heads.frozen.fitted import FrozenFit
 from experiments.heads.frozen.full import FullObjective
 from experiments.heads.frozen.objective import FrozenObjective
-from experiments.heads.frozen.target import Target, resolve
+from experiments.heads.frozen.target import Target, in_precision, resolve
 from synth import ContextualDistribution
-from synth._array import Array, namespace
+from synth._array import Array, like, namespace
 from theory import HeadSpec
 
 
@@ -31,7 +36,9 @@ class FrozenProblem:
     def of(cls, features: Array, target: Target, bias: bool, options: Options | None) -> FrozenProblem:
         """Check and whiten.  Raises ``ValueError`` as ``resolve`` does."""
         X, distribution, ridge = resolve(features, target)
-        return cls(X, distribution, bias, ridge, whiten(X, distribution.weights, bias), options or Options())
+        weights = like(distribution.weights, X)
+        white = whiten(X, weights / namespace(X).sum(weights), bias)
+        return cls(X, distribution, bias, ridge, white, options or Options())
 
     @property
     def convex_rank(self) -> int:
@@ -47,34 +54,47 @@ class FrozenProblem:
                 "fit_full fits the unrestricted head"
             )
 
+    @cached_property
+    def tables(self) -> Whitened:
+        """The whitened features in the precision of the target."""
+        white = self.white
+        parts = white.Z, white.mean, white.T, white.K, white.stiffness
+        return Whitened(*(in_precision(part, self.distribution) for part in parts))
+
     def full(self) -> FullObjective:
         """A fresh objective for unrestricted heads."""
-        return FullObjective(self.distribution, self.white, self.bias, self.ridge, self.options.chunk_entries)
+        return FullObjective(self.distribution, self.tables, self.bias, self.ridge, self.options.chunk_entries)
 
     def factored(self, rank: int) -> FrozenObjective:
         """A fresh objective for heads of this rank, below ``convex_rank``."""
         spec = HeadSpec(rank, self.bias)
-        return FrozenObjective(self.distribution, self.white, spec, self.ridge, self.options.chunk_entries)
+        return FrozenObjective(self.distribution, self.tables, spec, self.ridge, self.options.chunk_entries)
 
     def enter(self, fit: FrozenFit) -> Factors:
-        """A fit's factors on the whitened features; what lies in directions without features is lost.
+        """A fit's factors on the whitened features, as the objective wants them; directions without features are lost.
 
         Infinite biases are replaced by the logarithm of the (lifted) unigram law.
         """
         self._check_start(fit)
         A, B, b = fit.A, fit.B @ self.white.K.T, fit.b
-        if not self.bias:
-            return A, B, None
-        xp, usual = namespace(A), self.usual_bias()
-        if b is None:
-            b = xp.zeros_like(usual)
-        return A, B, xp.where(xp.isfinite(b), b, usual) + A @ (fit.B @ self.white.mean)
+        if self.bias:
+            xp, usual = namespace(A), like(self.usual_bias(), A)
+            b = xp.zeros_like(usual) if b is None else xp.where(xp.isfinite(b), b, usual)
+            b = b + A @ (fit.B @ self.white.mean)
+        return self.cast((A, B, b))
+
+    def cast(self, factors: Factors) -> Factors:
+        """Factors in the precision of the target."""
+        A, B, c = factors
+        dtype = self.distribution.weights.dtype
+        A, B = (namespace(A).astype(part, dtype, copy=False) for part in (A, B))
+        return A, B, None if c is None or not self.bias else namespace(A).astype(c, dtype, copy=False)
 
     def leave(self, factors: Factors) -> Factors:
-        """Factors on the whitened features as factors on the features as they came."""
-        A, B, c = factors
-        out = B @ self.white.T.T
-        return A, out, None if c is None else c - A @ (out @ self.white.mean)
+        """Factors on the whitened features as factors on the features as they came, in float64."""
+        A, out = like(factors[0], self.X), like(factors[1], self.X) @ self.white.T.T
+        c = factors[2]
+        return A, out, None if c is None else like(c, self.X) - A @ (out @ self.white.mean)
 
     def usual_bias(self) -> Array:
         """Logarithm of the unigram law lifted by a thousandth of the uniform one (V,)."""

@@ -21,7 +21,7 @@ from experiments.heads.frozen.objective import FrozenObjective
 from experiments.heads.frozen.problem import FrozenProblem
 from experiments.heads.frozen.starts import candidates, random_start, truncated
 from experiments.heads.frozen.target import Target
-from synth._array import Array, namespace
+from synth._array import Array, like, namespace
 from theory import Head
 
 START_TOLERANCE = 0.01
@@ -104,7 +104,7 @@ def _full(problem: FrozenProblem, starts: Sequence[FrozenFit]) -> FrozenFit:
     """The convex problem, from the lowest start, else from the unigram law."""
     objective, bias = problem.full(), problem.usual_bias()
     zeros = bias[:, None][:, :0]
-    points = [("unigram", objective.pack((zeros, problem.white.Z[:0, :], bias)))]
+    points = [("unigram", objective.pack((zeros, problem.tables.Z[:0, :], bias)))]
     points += [("given", objective.pack(problem.enter(fit))) for fit in starts]
     name, x = min(points, key=lambda point: objective.value(point[1]))
     return _descend(problem, objective, name, x)
@@ -144,8 +144,8 @@ def _hasty(problem: FrozenProblem) -> FrozenProblem:
 
 def _unigram(problem: FrozenProblem) -> FrozenFit:
     """Rank 0: the unigram law as the bias, or the uniform law."""
-    none = problem.distribution.marginal[:, None][:, :0]
-    factors = none, problem.X[:0, :], problem.distribution.log_marginal if problem.bias else None
+    unigram = like(problem.distribution.log_marginal, problem.X)
+    factors = unigram[:, None][:, :0], problem.X[:0, :], unigram if problem.bias else None
     fit = FrozenFit(
         0, *factors, gap=math.nan, loss=math.nan, penalty=0.0, status=FitStatus.CONVERGED, certified_excess=0.0,
         decrement=0.0, evaluations=0.0, seconds=0.0, trend=0.0, start="closed form", metric="none",

@@ -74,8 +74,8 @@ def candidates(
 def random_start(problem: FrozenProblem, objective: FrozenObjective, seed: int) -> Array:
     """Gaussian ``B``, small Gaussian ``A``, the unigram law as bias; drawn by NumPy and moved."""
     rng = np.random.default_rng(seed)
-    B = like(rng.standard_normal((objective.dim, objective.width)), problem.X)
-    A = like(0.02 * rng.standard_normal((objective.vocab, objective.dim)), problem.X)
+    B = like(rng.standard_normal((objective.dim, objective.width)), problem.tables.Z)
+    A = like(0.02 * rng.standard_normal((objective.vocab, objective.dim)), problem.tables.Z)
     return objective.pack((A, B, problem.usual_bias() if problem.bias else None))
 
 

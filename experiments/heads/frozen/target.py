@@ -30,7 +30,7 @@ Target = ContextualDistribution | Labels | Array
 
 
 def resolve(features: Any, target: Target) -> tuple[Array, ContextualDistribution, float]:
-    """Features (N, D) in float64, the target beside them, and the ridge.
+    """Features (N, D) in float64, the target beside them in the precision it came in, and the ridge.
 
     Raises ``ValueError`` for features that are no finite matrix, rows that do not match, or labels out of range.
     """
@@ -47,7 +47,14 @@ def resolve(features: Any, target: Target) -> tuple[Array, ContextualDistributio
             f"features have {X.shape[0]} rows and the target {distribution.contexts}; "
             "each row of features needs its own row of the target, in the same order"
         )
-    return X, distribution.on(X), ridge
+    return X, distribution.on(in_precision(X, distribution)), ridge
+
+
+def in_precision(array: Array, distribution: ContextualDistribution) -> Array:
+    """The array in float32 where the distribution is, else in float64."""
+    single = str(distribution.weights.dtype).endswith("float32")
+    xp = namespace(array)
+    return xp.astype(array, xp.float32 if single else xp.float64, copy=False)
 
 
 def _matrix(features: Any) -> Array:

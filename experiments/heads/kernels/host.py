@@ -38,15 +38,16 @@ class HostKernel(Kernel):
             strip *= 1 / np.sum(strip, axis=1, keepdims=True)
         return logits
 
+    def constants(self, table: Table) -> np.ndarray:
+        """``h_c`` and ``sum_v p_cv`` (C, 2) in float64: rows rounded to float32 do not sum to one."""
+        return np.stack([super().constants(table), table.row_sums()], axis=1)
+
     def costs(self, logits: np.ndarray, table: Table, start: int, stop: int, constants: np.ndarray) -> np.ndarray:
         """``KL(p_c || q_c)`` (rows,) in float64."""
         costs = np.empty(logits.shape[0])
         for here in _strips(logits):
-            strip, first, last = logits[here], start + here.start, start + here.stop
-            if strip.dtype == np.float64:
-                costs[here] = _exponentials(strip, table, first, last, constants)[0]
-            else:
-                costs[here] = super().costs(strip, table, first, last, constants)
+            strip = logits[here].astype(np.float64, copy=False)
+            costs[here], _ = _exponentials(strip, table, start + here.start, start + here.stop, constants)
         return costs
 
     def residual(
@@ -55,14 +56,18 @@ class HostKernel(Kernel):
         """``KL(p_c || q_c)`` (rows,) in float64, and ``Q - P`` (rows, V), written over the logits."""
         costs = np.empty(logits.shape[0])
         for here in _strips(logits):
-            strip, first, last = logits[here], start + here.start, start + here.stop
-            if strip.dtype != np.float64:
-                costs[here], strip[:] = super().residual(strip, table, first, last, constants)
-                continue
+            first, last = start + here.start, start + here.stop
+            strip = logits[here].astype(np.float64, copy=False)
             costs[here], totals = _exponentials(strip, table, first, last, constants)
-            strip *= (1 / totals)[:, None]
-            table.residual(strip, first, last)
+            np.multiply(strip, (1 / totals)[:, None], out=logits[here], casting="same_kind")
+            table.residual(logits[here], first, last)
         return costs, logits
+
+    def variance(self, Q: np.ndarray, table: Table, start: int, stop: int) -> np.ndarray:
+        """``max(q (1 - q), p (1 - p))`` (rows, V), written over the laws ``Q``."""
+        for here in _strips(Q):
+            Q[here] = super().variance(Q[here], table, start + here.start, start + here.stop)
+        return Q
 
     def tangent(self, Q: np.ndarray, change: np.ndarray) -> np.ndarray:
         """``Q (dA - Q . dA)``, written over ``change``."""
@@ -84,12 +89,13 @@ def _strips(logits: np.ndarray) -> Iterator[slice]:
 def _exponentials(
     strip: np.ndarray, table: Table, start: int, stop: int, constants: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Costs (rows,) and totals (rows,) of a strip that is left holding ``exp(A - max A)``.
+    """Costs (rows,) and totals (rows,) of a float64 strip that is left holding ``exp(A - max A)``.
 
-    The maximum falls out of the cost, since ``sum_v p_cv = 1``.
+    ``sum_v p_cv (logsumexp(A_c) - A_cv)`` does not change with a constant added to ``A_c``.
     """
     strip -= np.max(strip, axis=1, keepdims=True)
     inner = table.inner(strip, start, stop)
     np.exp(strip, out=strip)
     totals = np.sum(strip, axis=1)
-    return np.log(totals) - inner - constants[start:stop], totals
+    entropies, masses = constants[start:stop].T
+    return masses * np.log(totals) - inner - entropies, totals

@@ -35,7 +35,7 @@ class Kernel:
         return xp.exp(logspace.log_softmax(logits))
 
     def constants(self, table: Table) -> Array:
-        """``h_c`` (C,) in float64, which ``costs`` and ``residual`` want to be given."""
+        """``h_c`` (C,) in float64, which ``costs`` and ``residual`` want to be given; some kernels add columns."""
         if not isinstance(table, DenseTable):
             return bin_sums(_information(table.p), table.rows, table.shape[0]) - 1
         xp, parts, step = namespace(table.values), [], max(1, BLOCK_ENTRIES // table.shape[1])
@@ -53,6 +53,14 @@ class Kernel:
         xp, log_q = namespace(logits), self._log_q(logits)
         costs = -table.inner(log_q, start, stop) - constants[start:stop]
         return costs, xp.astype(table.residual(xp.exp(log_q), start, stop), logits.dtype, copy=False)
+
+    def variance(self, Q: Array, table: Table, start: int, stop: int) -> Array:
+        """``max(q (1 - q), p (1 - p))`` of the contexts ``start:stop``, whose laws ``Q`` (rows, V) are overwritten."""
+        xp = namespace(Q)
+        target = xp.exp(xp.astype(table.block(start, stop), Q.dtype, copy=False))
+        target *= 1 - target
+        Q *= 1 - Q
+        return xp.maximum(Q, target)
 
     def tangent(self, Q: Array, change: Array) -> Array:
         """``Q (dA - Q . dA)``: the change (rows, V) of Q for a ``change`` dA of the logits, which is overwritten."""
