@@ -10,11 +10,10 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
 
 from synth._array import to_numpy
-from tests.theory.frozen_worlds import features, problems, random_head
+from tests.theory.drawn_tables import between, one_of, seeded
+from tests.theory.frozen_worlds import features, problem, random_head
 from tests.theory.lawful import Answer
 from tests.tolerances import rounding
 from theory import Bound, Head, Side, Status
@@ -40,12 +39,13 @@ class FrozenCase:
         return rounding(1.0, self.problem.rows * self.problem.vocab)
 
 
-@st.composite
-def frozen_cases(draw: DrawFn) -> FrozenCase:
-    """Problems with a random head beside them, near the full one or far from it."""
-    world = draw(problems())
-    rank = draw(st.integers(0, min(world.width, world.vocab)))
-    head = random_head(world, rank, draw(st.integers(0, 99)), draw(st.floats(0.0, 1.0)))
+def frozen_case(rng: np.random.Generator) -> FrozenCase:
+    """A problem of any rank with a random head beside it, near the full one or far from it."""
+    rows, width, vocab = between(rng, 8, 40), between(rng, 1, 4), between(rng, 2, 7)
+    scale = float(np.exp(rng.uniform(np.log(0.05), np.log(2.0))))
+    world = problem(between(rng, 0, 2**32), rows, width, vocab, scale, one_of(rng, False, True))
+    rank = between(rng, 0, min(width, vocab))
+    head = random_head(world, rank, between(rng, 0, 2**32), scale * rng.uniform() * one_of(rng, 1.0, 0.1))
     return FrozenCase(world, rank, head.on(world.X))
 
 
@@ -90,7 +90,7 @@ def broken(case: FrozenCase, bounds: list[Bound], curvature: float) -> list[str]
 class FrozenDraw:
     """The one draw: every bound of ``frozen_catalogue`` applies to each of its cases."""
 
-    cases = frozen_cases()
+    cases = seeded(frozen_case)
     bounds = tuple(entry.name for entry in frozen_catalogue)
     side = staticmethod(lambda name: frozen_catalogue[name].side)
 
