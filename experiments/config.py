@@ -77,6 +77,8 @@ class Heads:
     """Dimensions, increasing; 0 is the closed form without hidden states."""
     bias: bool = False
     """Whether the head has a bias."""
+    max_underestimate: float | None = None
+    """M: also fit and bound heads limited to q >= e^-M p, where certificates are worth having."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,10 @@ class Solver:
     """Logits formed at once at most: on a GPU so many, on the host what suits its cache."""
     array: Literal["numpy", "torch"] = "numpy"
     """Array library that does the work."""
+    certificate_evaluations: int = 150
+    """Limited heads: evaluations of the search for a certificate, and as many again where it takes several metrics."""
+    certificate_metrics: int = 1
+    """Limited heads: metrics of the certificate; each costs a decomposition per evaluation."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ import numpy as np
 from experiments.config import FloorConfig
 from experiments.heads import Fit, Options
 from experiments.heads.curve import climb, come_down, rungs
+from experiments.limited import Limits, effort_of, limited_curve
 from experiments.progress import LadderProgress
 from experiments.provenance import provenance
 from experiments.source import Described, build
 from experiments.store import RunFolder
 from synth import ContextualDistribution
 from synth._array import Array
-from theory import Side, sandwich
+from theory import HeadSpec, Side, sandwich
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,23 @@ def curve_of(described: Described, config: FloorConfig, place: Path) -> FloorCur
     """``run`` for a distribution of your own, written to ``place``; ``config.source`` is not read."""
     distribution = described.distribution.on(_reference(config.solver.array))
     dims = config.heads.dims
-    rungs(distribution, dims, config.heads.bias)
+    specs = rungs(distribution, dims, config.heads.bias)
     folder = RunFolder(place, distribution.weights)
-    options = _options(config)
+    options, limits = _options(config), _limits(config, specs)
     folder.describe(_facts(config, described))
-    with LadderProgress(config.title, dims) as progress:
-        fits = []
+    with LadderProgress(config.title, dims if limits is None else [*dims, *dims]) as progress:
+        fits, lines = {}, {}
         for fit in climb(distribution, dims, config.heads.bias, options, folder, progress.watch):
-            folder.record(record(distribution, fit))
+            fits[fit.dim], lines[fit.dim] = fit, record(distribution, fit)
+            folder.record(lines[fit.dim])
             progress.done(fit.dim)
-            fits.append(fit)
-        for fit in come_down(distribution, fits, options, folder, progress.watch):
-            folder.record(record(distribution, fit))
+        for fit in come_down(distribution, list(fits.values()), options, folder, progress.watch):
+            fits[fit.dim], lines[fit.dim] = fit, record(distribution, fit)
+            folder.record(lines[fit.dim])
+        if limits is not None:
+            for dim, line in limited_curve(distribution, list(fits.values()), limits, folder, progress.watch):
+                folder.record(lines[dim] | line)
+                progress.done(dim)
     return FloorCurve(place, described.sentence, folder.records())
 
 
@@ -103,6 +109,16 @@ def _options(config: FloorConfig) -> Options:
         memory=solver.memory_mb * 2**20,
         chunk_entries=solver.chunk_entries,
     )
+
+
+def _limits(config: FloorConfig, specs: list[HeadSpec]) -> Limits | None:
+    """The limits of the class asked for, checked before anything is written; ``None`` without one."""
+    if config.heads.max_underestimate is None:
+        return None
+    limits = Limits(config.heads.max_underestimate, _options(config), effort_of(config.solver))
+    for spec in specs:
+        limits.of(spec)
+    return limits
 
 
 def _reference(library: str) -> Array:

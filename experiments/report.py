@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.config import FloorConfig
 from experiments.figures.floor import draw
 from experiments.floor import FloorCurve, run
-from experiments.table import table
+from experiments.table import limited_table, table
 
 
 def floor_report(configs: Sequence[FloorConfig], figure: Path) -> None:
@@ -32,6 +32,8 @@ def account(curve: FloorCurve) -> str:
         f"head {'with' if head['bias'] else 'without'} bias; gaps in nats per token above the entropy",
         table(curve.records),
     ]
+    if head.get("limit") is not None:
+        lines.append(f"heads with q >= e^-M p, M = {head['limit']:g}:\n{limited_table(curve.records)}")
     zeros = [record for record in curve.records if record["exact"] == 0]
     if zeros:
         first = zeros[0]
@@ -41,9 +43,9 @@ def account(curve: FloorCurve) -> str:
         )
     if any(record["status"] == "unattained" for record in curve.records):
         lines.append("unattained: no finite head reaches the infimum; the loss given is an upper bound, still falling")
-    broken = [record["dim"] for record in curve.records if not record["holds"]]
+    broken = [record["dim"] for record in curve.records if not (record["holds"] and record.get("limited_holds", True))]
     if broken:
         lines.append(f"A BOUND IS VIOLATED at d = {', '.join(map(str, broken))}: please report this with the config")
-    seconds = math.fsum(record["seconds"] for record in curve.records)
+    seconds = math.fsum(record["seconds"] + (record.get("limited_seconds") or 0) for record in curve.records)
     lines.append(f"results: {curve.folder / 'floor.parquet'}  ({seconds:.0f} s of fitting)\n")
     return "\n".join(lines)

@@ -8,10 +8,17 @@ from typing import Any
 
 COLUMNS = ("d", "fitted floor", "proved lower", "by", "proved upper", "by", "exact", "evals", "seconds", "status")
 
+LIMITED = ("d", "fitted floor", "its M", "fitted inside", "proved lower", "by", "inside / lower", "evals", "status")
+
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """The records as aligned columns; gaps in nats per token above the entropy."""
     return align([COLUMNS, *map(_line, records)], left={3, 5, 9})
+
+
+def limited_table(records: Sequence[dict[str, Any]]) -> str:
+    """The columns of a limited class: fits without the limit and how far they lie outside, fits inside, and bounds."""
+    return align([LIMITED, *map(_limited_line, records)], left={5, 8})
 
 
 def align(lines: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
@@ -44,6 +51,21 @@ def _line(record: dict[str, Any]) -> tuple[str, ...]:
         f"{record['evaluations']:.0f}",
         f"{record['seconds']:.1f}",
         status,
+    )
+
+
+def _limited_line(record: dict[str, Any]) -> tuple[str, ...]:
+    found = record["limited_gap"] is not None
+    return (
+        str(record["dim"]),
+        number(record["gap"]),
+        f"{record['underestimate']:.4g}",
+        number(record["limited_gap"]) if found else "",
+        number(record["limited_lower"]),
+        record["limited_lower_name"],
+        f"{record['limited_ratio']:.4g}" if found else "",
+        f"{record['limited_evaluations']:.0f}" if found else "",
+        record["limited_status"] + (", globally optimal in the class" if record["limited_optimal"] else ""),
     )
 
 

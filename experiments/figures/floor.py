@@ -1,7 +1,8 @@
 """The floor curve: fitted floors between the proved bounds, against the head's dimension, on a log scale.
 
 Reads the records of finished runs and computes nothing.  Zero has its own line at the foot of the axis: an exact zero
-is drawn there, and a bound of zero proves nothing there.
+is drawn there, and a bound of zero proves nothing there.  A limited class has a fit and a bound of its own; a bound for
+all heads that lies out of their sight is then said in words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from experiments.figures.style import COLOURS, COLUMN, house_style, save
 
 SMALLEST = 1e-9
 """Gaps below this are drawn on the line of zero, nats."""
+
+SIGHT = 1e-2
+"""Beside a limited class, bounds for all heads are drawn down to this share of the lowest other curve."""
 
 LINEAR = 10
 """Curves that end at this dimension or before have a linear axis."""
@@ -49,16 +53,11 @@ def draw(folders: Sequence[Path], stem: Path) -> list[Path]:
 def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
     """Draw one curve: ``data`` has one row per dimension, ``facts`` is the run's ``config.json``."""
     zero = _zero_line(data)
-    height = data[["gap", "lower", "upper"]].clip(lower=zero)
     dims = data["dim"]
-    axis.fill_between(dims, height["lower"], height["upper"], color=COLOURS["proved"], alpha=0.22, lw=0)
-    axis.plot(dims, height["upper"], color=COLOURS["proved"], lw=1.2, label="proved upper bound")
-    proves = data["lower"] > SMALLEST
-    axis.plot(
-        dims[proves], height["lower"][proves], color=COLOURS["proved"], lw=1.2, ls="--", label="proved lower bound"
-    )
+    _proved(axis, data, zero)
+    _limited(axis, data, zero)
     _predicted(axis, data, zero)
-    axis.plot(dims, height["gap"], color=COLOURS["fit"], lw=0.9, zorder=3)
+    axis.plot(dims, data["gap"].clip(lower=zero), color=COLOURS["fit"], lw=0.9, zorder=3)
     for status, rows in data.groupby("status", sort=False):
         axis.plot(
             rows["dim"], rows["gap"].clip(lower=zero), MARKERS[status], color=COLOURS["fit"], ms=3.8, zorder=4,
@@ -73,6 +72,44 @@ def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
     _axes(axis, data, zero)
     _first_zero(axis, known, zero)
     axis.set_title(_title(facts))
+
+
+def _proved(axis: Any, data: Any, zero: float) -> None:
+    """The band between the proved bounds for all heads; the lower one where it is in sight."""
+    dims, colour = data["dim"], COLOURS["proved"]
+    lower, upper = data["lower"].clip(lower=zero), data["upper"].clip(lower=zero)
+    axis.fill_between(dims, lower, upper, color=colour, alpha=0.22, lw=0)
+    axis.plot(dims, upper, color=colour, lw=1.2, label="proved upper bound")
+    name = "proved lower bound, all heads" if _has_limit(data) else "proved lower bound"
+    shown = data["lower"] > max(SMALLEST, zero)
+    axis.plot(dims[shown], lower[shown], color=colour, lw=1.2, ls="--", label=name)
+    if _has_limit(data) and not shown.any():
+        text = f"proved for all heads: at most {data['lower'].max():.0e} nats"
+        axis.annotate(text, (0.02, 0.02), xycoords="axes fraction", fontsize=6.5, color=COLOURS["predicted"], ha="left")
+
+
+def _limited(axis: Any, data: Any, zero: float) -> None:
+    """Fits inside the limited class and the bound below them."""
+    if not _has_limit(data):
+        return
+    colour, rows = COLOURS["limited"], data[data["limited_gap"].notna()]
+    name = rf"$q \geq e^{{-{data['limit'].iloc[0]:g}}} p$"
+    axis.plot(
+        rows["dim"], rows["limited_gap"].clip(lower=zero), "D-", color=colour, lw=0.9, ms=3.2, mfc="white", zorder=3.5,
+        label=f"fitted inside {name}",
+    )  # fmt: skip
+    lower = data["limited_lower"].clip(lower=zero)
+    axis.fill_between(
+        rows["dim"], lower[rows.index], rows["limited_gap"].clip(lower=zero), color=colour, alpha=0.15, lw=0
+    )
+    proves = data["limited_lower"] > zero
+    axis.plot(
+        data["dim"][proves], lower[proves], "^--", color=colour, lw=1.2, ms=3.2, label=f"proved lower bound, {name}"
+    )
+
+
+def _has_limit(data: Any) -> bool:
+    return "limit" in data and bool(data["limit"].notna().any())
 
 
 def _legend(figure: Any, axes: Any) -> None:
@@ -102,9 +139,17 @@ def _first_zero(axis: Any, known: Any, zero: float) -> None:
 
 def _zero_line(data: Any) -> float:
     """Where zero is drawn: a third of a decade below the smallest positive value shown."""
-    shown = data[["gap", "lower", "upper"]].to_numpy().ravel()
-    shown = shown[(shown > SMALLEST) & (shown < float("inf"))]
-    return float(shown.min()) / 3 if len(shown) else SMALLEST
+    limited = ["limited_gap", "limited_lower"] if _has_limit(data) else []
+    foot = _smallest(data[["gap", "upper", *limited]])
+    every = _smallest(data[["gap", "upper", "lower", *limited]])
+    return (max(every, SIGHT * foot) if limited else every) / 3
+
+
+def _smallest(columns: Any) -> float:
+    """The smallest value that is drawn above the line of zero."""
+    values = columns.to_numpy(dtype=float).ravel()
+    values = values[(values > SMALLEST) & (values < float("inf"))]
+    return float(values.min()) if len(values) else SMALLEST
 
 
 def _axes(axis: Any, data: Any, zero: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 COLUMN = 3.5
 """Width of one column, inches."""
 
-COLOURS = {"fit": "#0072B2", "proved": "#56B4E9", "exact": "#D55E00", "predicted": "#6b6b6b"}
+COLOURS = {"fit": "#0072B2", "proved": "#56B4E9", "exact": "#D55E00", "predicted": "#6b6b6b", "limited": "#009E73"}
 """Okabe and Ito's palette: one colour per role, the same in every figure."""
 
 
