@@ -13,14 +13,14 @@ import numpy as np
 from experiments.config import FloorConfig
 from experiments.heads import Fit, Options
 from experiments.heads.curve import climb, come_down, rungs
-from experiments.limited import Limits, effort_of, limited_curve
+from experiments.limited import Limits, effort_of, limited_curve, limited_record
 from experiments.progress import LadderProgress
 from experiments.provenance import provenance
 from experiments.source import Described, build
 from experiments.store import RunFolder
 from synth import ContextualDistribution
 from synth._array import Array
-from theory import HeadSpec, Side, sandwich
+from theory import HeadSpec, Sandwich, Side, sandwich
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,36 @@ def curve_of(described: Described, config: FloorConfig, place: Path) -> FloorCur
     options, limits = _options(config), _limits(config, specs)
     folder.describe(_facts(config, described))
     with LadderProgress(config.title, dims if limits is None else [*dims, *dims]) as progress:
-        fits, lines = {}, {}
+        fits: dict[int, Fit] = {}
+        laws: dict[int, Sandwich] = {}
+
+        def keep(fit: Fit) -> None:
+            fits[fit.dim], laws[fit.dim] = fit, sandwich(distribution, fit.spec, fit=fit)
+            folder.record(record(distribution, fit, laws[fit.dim]))
+
         for fit in climb(distribution, dims, config.heads.bias, options, folder, progress.watch):
-            fits[fit.dim], lines[fit.dim] = fit, record(distribution, fit)
-            folder.record(lines[fit.dim])
+            keep(fit)
             progress.done(fit.dim)
         for fit in come_down(distribution, list(fits.values()), options, folder, progress.watch):
-            fits[fit.dim], lines[fit.dim] = fit, record(distribution, fit)
-            folder.record(lines[fit.dim])
+            keep(fit)
         if limits is not None:
-            for dim, line in limited_curve(distribution, list(fits.values()), limits, folder, progress.watch):
-                folder.record(lines[dim] | line)
-                progress.done(dim)
+            for found in limited_curve(distribution, list(fits.values()), limits, folder, progress.watch):
+                fit = found.fitted
+                if fit is not fits[fit.dim]:
+                    keep(fit)
+                law = laws[fit.dim]
+                folder.record(record(distribution, fit, law) | limited_record(distribution, law, found))
+                progress.done(fit.dim)
     return FloorCurve(place, described.sentence, folder.records())
 
 
-def record(distribution: ContextualDistribution, fit: Fit) -> dict[str, Any]:
-    """One line of the table: the fit, the best bounds on either side, the exact value, all in nats per token."""
+def record(distribution: ContextualDistribution, fit: Fit, law: Sandwich | None = None) -> dict[str, Any]:
+    """One line of the table: the fit, the best bounds on either side, the exact value, all in nats per token.
+
+    ``law`` is the sandwich of the fit, where it is at hand.
+    """
     spec = fit.spec
-    s = sandwich(distribution, spec, fit=fit)
+    s = law or sandwich(distribution, spec, fit=fit)
     known = distribution.known_floor(spec)
     exact = known if known is not None else s.exact.value if s.exact is not None else None
     predicted = [bound.value for bound in s.bounds if bound.side is Side.ASYMPTOTIC and math.isfinite(bound.value)]

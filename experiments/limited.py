@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +12,11 @@ from typing import Any
 from experiments.config import Solver
 from experiments.heads import Fit, Options, fit_limited
 from experiments.heads.lbfgs import Trace
+from experiments.heads.solver import refit
 from experiments.store import RunFolder
 from synth import ContextualDistribution
-from theory import HeadSpec, sandwich
+from theory import Bound, HeadSpec, Sandwich, Side
+from theory.bound import Status
 from theory.certificate import Effort, certify
 
 
@@ -28,6 +31,20 @@ class Limits:
     def of(self, spec: HeadSpec) -> HeadSpec:
         """The class of this dimension.  ``ValueError`` where M is not a positive number."""
         return replace(spec, max_underestimate=self.max_underestimate)
+
+
+@dataclass(frozen=True)
+class LimitedFit:
+    """A fit without limits, one inside the class (``None`` where no head of it was found), and a bound on the class.
+
+    ``seconds``: what the certificate took now.
+    """
+
+    fitted: Fit
+    inside: Fit | None
+    certificate: Bound
+    seconds: float
+    limit: float
 
 
 def effort_of(solver: Solver) -> Effort:
@@ -46,52 +63,61 @@ def limited_curve(
     limits: Limits,
     folder: RunFolder,
     watch: Callable[[int, Trace], None] | None = None,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """For fits of increasing dimension: the dimension, and what ``floor.record`` has no columns for, as it is done.
+) -> Iterator[LimitedFit]:
+    """One ``LimitedFit`` for each of the fits of increasing dimension, as it is done.
 
-    Fits and certificates that ``folder`` holds are taken from there, others are kept in it.
+    Fits and certificates that ``folder`` holds are taken from there, others are kept in it.  Where a head of the class
+    is lower than the fit without limits, that goes on from it.
     """
     below: Fit | None = None
     for fitted in fits:
-        spec = limits.of(fitted.spec)
+        spec, better = limits.of(fitted.spec), fitted
+        follow = None if watch is None else partial(watch, spec.dim)
         inside = folder.load(spec)
         if inside is None:
-            follow = None if watch is None else partial(watch, spec.dim)
             inside = fit_limited(distribution, spec, fitted, below, limits.options, follow)
             if inside is not None:
                 folder.save(inside)
-        yield spec.dim, _line(distribution, fitted, inside, spec, limits.effort, folder)
+        if inside is not None and inside.gap < fitted.gap:
+            better = refit(distribution, fitted, inside.head, limits.options, follow)
+            folder.save(better)
+        began = time.perf_counter()
+        bound = folder.load_certificate(spec, limits.effort)
+        if bound is None:
+            bound = certify(distribution, spec, (inside or fitted).head, limits.effort)
+            folder.save_certificate(spec, limits.effort, bound)
+        yield LimitedFit(better, inside, bound, time.perf_counter() - began, limits.max_underestimate)
         below = inside or below
 
 
-def _line(
-    distribution: ContextualDistribution,
-    fitted: Fit,
-    inside: Fit | None,
-    spec: HeadSpec,
-    effort: Effort,
-    folder: RunFolder,
-) -> dict[str, Any]:
-    """The columns of the class: gaps and bounds in nats per token."""
-    began = time.perf_counter()
-    bound = folder.load_certificate(spec, effort)
-    if bound is None:
-        bound = certify(distribution, spec, (inside or fitted).head, effort)
-        folder.save_certificate(spec, effort, bound)
-    seconds = time.perf_counter() - began
-    law = sandwich(distribution, spec, inside, also=[bound])
+def class_law(law: Sandwich, found: LimitedFit) -> Sandwich:
+    """What holds in the class: every lower bound for all heads, the certificate, and the fit inside.
+
+    Upper bounds for all heads say nothing: their witnesses need not lie in the class.
+    """
+    below = [replace(bound, side=Side.LOWER) for bound in law.bounds if bound.applies and bound.side.is_lower]
+    below.append(found.certificate)
+    upper = Bound(math.inf, "none of the class", Side.UPPER, Status.VACUOUS)
+    gap = None if found.inside is None else found.inside.gap
+    lower = max(below, key=lambda bound: bound.value)
+    return replace(law, lower=lower, upper=upper, exact=None, bounds=tuple(below), fit_gap=gap, in_class=True)
+
+
+def limited_record(distribution: ContextualDistribution, law: Sandwich, found: LimitedFit) -> dict[str, Any]:
+    """What the class adds to a line of the table: gaps and bounds in nats per token."""
+    inside, of_class = found.inside, class_law(law, found)
     return {
-        "limit": spec.max_underestimate,
-        "underestimate": fitted.head.underestimate(distribution),
+        "limit": found.limit,
+        "underestimate": found.fitted.head.underestimate(distribution),
         "limited_gap": None if inside is None else inside.gap,
         "limited_status": "none found" if inside is None else str(inside.status),
         "limited_start": None if inside is None else inside.start,
         "limited_evaluations": None if inside is None else inside.evaluations,
         "limited_seconds": None if inside is None else inside.seconds,
-        "limited_lower": law.lower.value,
-        "limited_lower_name": law.lower.name,
-        "limited_ratio": None if inside is None else law.ratio,
-        "limited_optimal": law.globally_optimal,
-        "limited_holds": law.holds,
-        "certificate_seconds": seconds,
+        "limited_lower": of_class.lower.value,
+        "limited_lower_name": of_class.lower.name,
+        "limited_ratio": None if inside is None else of_class.ratio,
+        "limited_optimal": of_class.globally_optimal,
+        "limited_holds": of_class.holds,
+        "certificate_seconds": found.seconds,
     }

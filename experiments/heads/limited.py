@@ -1,8 +1,9 @@
 """``fit_limited``: a head of the class ``q >= e^-M p`` with a small gap; ``fit`` imposes no limits.
 
-A fit without limits may lie hundreds of nats outside and is no place to begin.  The *envelope* ``q_v = max_c p_cv / Z``
-is a head of one dimension (of none with a bias) that lies in the class for every ``M >= log Z``; it, or a head of the
-class of smaller dimension, is where the descent starts and what it falls back on.
+The descent starts from the fit without limits, unless that lies so far outside (hundreds of nats, on peaked laws) that
+another start costs less with the pull.  The *envelope* ``q_v = max_c p_cv / Z`` is a head of one dimension (of none
+with a bias) that lies in the class for every ``M >= log Z``; it, or a head of the class of smaller dimension, is such
+a start, and what the descent falls back on.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ def fit_limited(
     options, began = options or Options(), time.perf_counter()
     objective = Pulled(distribution, spec, options.chunk_entries)
     smaller = envelope(objective) if below is None else below.head
-    name, x = min(
-        [("envelope" if below is None else "appended", starts.appended(objective, smaller)),
-         *starts.closed_forms(objective)],
-        key=lambda start: objective.value(start[1]),
-    )  # fmt: skip
+    candidates = [
+        ("fitted", objective.pack(fitted.head)),
+        ("envelope" if below is None else "appended", starts.appended(objective, smaller)),
+        *starts.closed_forms(objective),
+    ]
+    name, x = min(candidates, key=lambda candidate: objective.value(candidate[1]))
     inside = _Inside(spec, distribution)
     inside.keep(padded(objective, smaller))
     _descend(objective, x, inside, options, watch)

@@ -55,7 +55,7 @@ def refit(
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Fit:
-    """Try to lower a fit from a larger head cut to its dimension; the lower of the two is returned.
+    """Try to lower a fit from a larger head cut to its dimension, or one of its own; the lower of the two is returned.
 
     The cut head is given ``PROBE`` of the evaluations the incumbent took, and goes on only if it is lower by then: on
     benign laws both end in the same minimum, and a probe is all that this costs.
@@ -65,7 +65,7 @@ def refit(
     probe = int(max(SHORTEST_PROBE, PROBE * incumbent.evaluations))
     search = Search(distribution, incumbent.spec, replace(options, max_evaluations=probe), watch)
     x = starts.truncated(search.objective(), larger)
-    name = f"cut from d = {larger.dim}"
+    name = f"cut from d = {larger.dim}" if larger.dim > incumbent.dim else "given"
     tried = search.run(name, x, False)
     spent = tried.evaluations
     if tried.gap < incumbent.gap and tried.status is FitStatus.LIMIT:

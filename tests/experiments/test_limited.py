@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import array_api_strict
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ from experiments.figures.floor import panel
 from experiments.heads import Options, fit, fit_limited
 from experiments.heads.limited import envelope
 from experiments.heads.pulled import MARGIN, Pulled
-from experiments.limited import Limits, effort_of, limited_curve
+from experiments.limited import Limits, effort_of, limited_curve, limited_record
 from experiments.store import RunFolder
 from synth import ContextualDistribution, families, strategies
 from tests.experiments.test_cli import fails
@@ -112,7 +113,7 @@ def test_a_gap_below_the_certificate_is_caught():
     assert verify(bound, PEAKED, spec).ok
     law = sandwich(PEAKED, spec, found, also=[bound])
     assert law.holds
-    assert not type(law)(**(vars(law) | {"fit_gap": 0.9 * law.lower.value})).holds
+    assert not replace(law, fit_gap=0.9 * law.lower.value).holds
 
 
 def test_the_closed_form_of_two_contexts_without_dimensions():
@@ -172,10 +173,18 @@ def test_an_interrupted_curve_goes_on_where_it_stopped(folder):
         list(limited_curve(PEAKED, fits, limits, folder, stop))
     assert {path.name for path in folder.path.glob("[lf]*.npz")} == {"limited-0001.npz"}
     touched = []
-    lines = dict(limited_curve(PEAKED, fits, limits, folder, lambda dim, _: touched.append(dim)))
+
+    def watch(dim, _):
+        touched.append(dim)
+
+    for plain, found in zip(fits, limited_curve(PEAKED, fits, limits, folder, watch), strict=True):
+        assert found.fitted.gap <= min(plain.gap, found.inside.gap)
+        line = limited_record(PEAKED, sandwich(PEAKED, plain.spec, plain), found)
+        assert line["limited_holds"]
+        assert line["underestimate"] > M
+        below = replace(found, inside=replace(found.inside, gap=0.9 * line["limited_lower"]))
+        assert not limited_record(PEAKED, sandwich(PEAKED, plain.spec, plain), below)["limited_holds"]
     assert set(touched) == {2}
-    assert all(line["limited_holds"] for line in lines.values())
-    assert all(line["underestimate"] > M for line in lines.values())
 
 
 def test_a_certificate_comes_back_as_it_was_and_only_as_what_it_is(folder):
