@@ -25,6 +25,9 @@ from tests.theory.targeted import DRAWS
 from tests.theory.test_conformance import answers, problems
 from theory import Status, catalogue
 
+PAGE, BEGIN, END = Path("docs/benchmarks/law.md"), "<!-- each -->", "<!-- each ends -->"
+"""Where ``--write`` puts the counts of ``--each``."""
+
 REPORT = 1000
 """Problems between two lines of progress."""
 
@@ -115,11 +118,27 @@ def rows(name: str, spent: Spent) -> list[str]:
 
 def page(found: dict[str, Spent]) -> str:
     """The counts, a line per bound and draw, and the time that each draw took with all that it was held against."""
-    lines = ["| bound | side | drawn among | applied | not vacuous | s |", "|---|---|---|---|---|---|"]
+    applied: Counter[str] = Counter()
+    for spent in found.values():
+        applied.update({bound: count["applied"] for bound, count in spent["bounds"].items()})
+    drawn, seconds = (sum(spent[key] for spent in found.values()) for key in ("drawn", "seconds"))
+    lines = [
+        f"{drawn:,} problems, {sum(applied.values()):,} answers of a bound that applies, {seconds:,.0f} processor "
+        f"seconds, nothing broken; every bound applied at least {min(applied.values(), default=0):,} times.",
+        "",
+        "| bound | side | drawn among | applied | not vacuous | s |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [row for name, spent in found.items() for row in rows(name, spent)]
-    lines += ["", "| problems | drawn | processor seconds |", "|---|---|---|"]
+    lines += ["", "| problems | drawn | s |", "|---|---|---|"]
     lines += [f"| {name} | {spent['drawn']:,} | {spent['seconds']:.0f} |" for name, spent in found.items()]
     return "\n".join(lines)
+
+
+def put(text: str, path: Path) -> None:
+    """The text between the two marks of a page, in place of what is there."""
+    before, rest = path.read_text().split(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,11 +148,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--each", type=int, metavar="N", help="problems drawn for every bound, on which it applies")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument("--store", type=Path, default=Path("runs/law.json"), help="file that keeps the parts of --each")
+    parser.add_argument("--write", action="store_true", help=f"put the counts of --each into {PAGE}")
     chosen = parser.parse_args(arguments)
     if chosen.each is not None:
         with short_certificates():
             each(chosen.each, chosen.seed, chosen.store)
-        print(f"\n{page(load(chosen.store))}")
+        text = page(load(chosen.store))
+        print(f"\n{text}")
+        if chosen.write:
+            put(text, PAGE)
         return
     tally = Tally()
     draw(problems(), tally.check, chosen.examples, chosen.seed)

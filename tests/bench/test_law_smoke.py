@@ -55,6 +55,8 @@ def test_the_page_names_every_bound_of_both_catalogues():
         for name, d in DRAWS.items()
     }
     text = law.page(found)
+    assert text.startswith("14 problems, 32 answers of a bound that applies, 0 processor seconds, nothing broken; ")
+    assert "at least 1 times" in text
     names = [*(entry.name for entry in catalogue), *FrozenDraw.bounds]
     assert all(f"| {name} |" in text for name in names)
 
@@ -62,3 +64,14 @@ def test_the_page_names_every_bound_of_both_catalogues():
 def test_problems_of_every_kind_are_counted(capsys):
     law.main(["--examples", "3"])
     assert "3 problems" in capsys.readouterr().out
+
+
+def test_counts_are_put_between_the_marks_of_the_page(tmp_path):
+    text, copy = law.PAGE.read_text(), tmp_path / "law.md"
+    copy.write_text(text)
+    law.put("anything", copy)
+    once = copy.read_text()
+    assert f"{law.BEGIN}\n\nanything\n\n{law.END}" in once
+    assert (once.split(law.BEGIN)[0], once.split(law.END)[1]) == (text.split(law.BEGIN)[0], text.split(law.END)[1])
+    law.put("anything", copy)
+    assert copy.read_text() == once
