@@ -13,7 +13,7 @@ import numpy as np
 from experiments.config import FloorConfig
 from experiments.heads import Fit, Options
 from experiments.heads.curve import climb, come_down, rungs
-from experiments.limited import Limits, effort_of, limited_curve, limited_record
+from experiments.limited import LimitedFit, Limits, carried, effort_of, limited_curve, limited_record
 from experiments.progress import LadderProgress
 from experiments.provenance import provenance
 from experiments.source import Described, build
@@ -62,14 +62,21 @@ def curve_of(described: Described, config: FloorConfig, place: Path) -> FloorCur
             progress.done(fit.dim)
         for fit in come_down(distribution, list(fits.values()), options, folder, progress.watch):
             keep(fit)
+
+        def keep_limited(found: LimitedFit) -> None:
+            fit, law = found.fitted, laws[found.fitted.dim]
+            folder.record(record(distribution, fit, law) | limited_record(distribution, law, found))
+
         if limits is not None:
+            of_class = []
             for found in limited_curve(distribution, list(fits.values()), limits, folder, progress.watch):
-                fit = found.fitted
-                if fit is not fits[fit.dim]:
-                    keep(fit)
-                law = laws[fit.dim]
-                folder.record(record(distribution, fit, law) | limited_record(distribution, law, found))
-                progress.done(fit.dim)
+                if found.fitted is not fits[found.fitted.dim]:
+                    keep(found.fitted)
+                keep_limited(found)
+                of_class.append(found)
+                progress.done(found.fitted.dim)
+            for found in carried(of_class):
+                keep_limited(found)
     return FloorCurve(place, described.sentence, folder.records())
 
 

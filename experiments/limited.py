@@ -90,6 +90,18 @@ def limited_curve(
         below = inside or below
 
 
+def carried(found: Sequence[LimitedFit]) -> list[LimitedFit]:
+    """The same with the largest certificate of this or any larger dimension: more dimensions reach no less low."""
+    best, kept = None, []
+    for fit in reversed(found):
+        if best is None or fit.certificate.value >= best.certificate.value:
+            best = fit
+        bound = best.certificate
+        named = bound if best is fit else replace(bound, name=f"{bound.name} at d = {best.fitted.dim}")
+        kept.append(replace(fit, certificate=named))
+    return kept[::-1]
+
+
 def class_law(law: Sandwich, found: LimitedFit) -> Sandwich:
     """What holds in the class: every lower bound for all heads, the certificate, and the fit inside.
 

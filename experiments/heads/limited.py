@@ -1,9 +1,9 @@
 """``fit_limited``: a head of the class ``q >= e^-M p`` with a small gap; ``fit`` imposes no limits.
 
-The descent starts from the fit without limits, unless that lies so far outside (hundreds of nats, on peaked laws) that
-another start costs less with the pull.  The *envelope* ``q_v = max_c p_cv / Z`` is a head of one dimension (of none
-with a bias) that lies in the class for every ``M >= log Z``; it, or a head of the class of smaller dimension, is such
-a start, and what the descent falls back on.
+One descent starts from the fit without limits, though that may lie hundreds of nats outside, one from another head:
+from a closed form, from a head of the class of smaller dimension, or from the *envelope* ``q_v = max_c p_cv / Z``,
+whichever is lowest with the pull.  The envelope is a head of one dimension (of none with a bias) that lies in the class
+for every ``M >= log Z``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def fit_limited(
     """A fit of the class ``spec`` (``max_underestimate = M``): ``fitted`` where it lies there, else a descent.
 
     ``fitted`` is a fit of the same dimension without limits, ``below`` one of the class and of smaller dimension, which
-    the descent never ends above.  ``options.max_evaluations`` limits it.  The head lies in the class, so its gap is an
-    upper bound on the floor of the class; it is not certified to be near a minimum (status ``limit``, excess ``nan``).
+    the result never lies above.  ``options.max_evaluations`` limits each of two descents.  The head lies in the class,
+    so its gap is an upper bound on the floor of the class; it is not certified to be near a minimum (status ``limit``,
+    excess ``nan``).
     ``None`` where no head of the class was found: the class may be empty.
     Cost: an evaluation takes some three times that of ``fit``; a few tables (C, V) are held.
     Raises ``ValueError`` for a class without the limit.
@@ -56,15 +57,16 @@ def fit_limited(
     options, began = options or Options(), time.perf_counter()
     objective = Pulled(distribution, spec, options.chunk_entries)
     smaller = envelope(objective) if below is None else below.head
-    candidates = [
-        ("fitted", objective.pack(fitted.head)),
-        ("envelope" if below is None else "appended", starts.appended(objective, smaller)),
-        *starts.closed_forms(objective),
-    ]
-    name, x = min(candidates, key=lambda candidate: objective.value(candidate[1]))
-    inside = _Inside(spec, distribution)
-    inside.keep(padded(objective, smaller))
-    _descend(objective, x, inside, options, watch)
+    others = [("envelope" if below is None else "appended", starts.appended(objective, smaller))]
+    other = min([*others, *starts.closed_forms(objective)], key=lambda start: objective.value(start[1]))
+    fallback = _Inside(spec, distribution)
+    fallback.keep(padded(objective, smaller))
+    results, evaluations = [(fallback, other[0])], 0.0
+    for name, x in (("fitted", objective.pack(fitted.head)), other):
+        fresh = Pulled(distribution, spec, options.chunk_entries)
+        results.append((_descend(fresh, x, _Inside(spec, distribution), options, watch), name))
+        evaluations += fresh.evaluations
+    inside, name = min(results, key=lambda result: result[0].gap)
     if inside.head is None:
         return None
     return replace(
@@ -76,13 +78,13 @@ def fit_limited(
         status=FitStatus.LIMIT,
         certified_excess=math.nan,
         decrement=math.nan,
-        evaluations=objective.evaluations,
+        evaluations=evaluations,
         seconds=time.perf_counter() - began,
         trend=inside.trend,
         start=name,
         metric="averaged",
-        starts=1,
-        spread=0.0,
+        starts=2,
+        spread=max(found.gap for found, _ in results if found.head is not None) - inside.gap,
     )
 
 
@@ -100,12 +102,13 @@ class _Inside:
             return False
         gap, before = head.gap(self.distribution), self.gap
         if gap < before:
-            self.head, self.gap, self.trend = head, gap, before - gap
+            self.trend = before - gap if self.head is not None else 0.0
+            self.head, self.gap = head, gap
         return gap < (1 - ENOUGH) * before
 
 
-def _descend(objective: Pulled, x: Array, inside: _Inside, options: Options, watch: Watch | None) -> None:
-    """Rounds of descent with multipliers renewed between them, until ``inside`` gains no more."""
+def _descend(objective: Pulled, x: Array, inside: _Inside, options: Options, watch: Watch | None) -> _Inside:
+    """Rounds of descent with multipliers renewed between them, until ``inside`` gains no more; returns it."""
     least, idle = math.inf, 0
     while objective.evaluations < options.max_evaluations and idle < PATIENCE:
         upto = min(objective.evaluations + ROUND, options.max_evaluations)
@@ -118,6 +121,7 @@ def _descend(objective: Pulled, x: Array, inside: _Inside, options: Options, wat
             objective.steepen(GROWTH)
         least = min(least, worst - objective.limit)
         idle = 0 if fell or worst > objective.most else idle + 1
+    return inside
 
 
 def envelope(objective: Pulled) -> Head:

@@ -20,7 +20,7 @@ from experiments.figures.floor import panel
 from experiments.heads import Options, fit, fit_limited
 from experiments.heads.limited import envelope
 from experiments.heads.pulled import MARGIN, Pulled
-from experiments.limited import Limits, effort_of, limited_curve, limited_record
+from experiments.limited import Limits, carried, effort_of, limited_curve, limited_record
 from experiments.store import RunFolder
 from synth import ContextualDistribution, families, strategies
 from tests.experiments.test_cli import fails
@@ -152,6 +152,20 @@ def test_the_envelope_lies_in_the_class_and_more_dimensions_are_never_worse():
     below = fit_limited(PEAKED, limited_spec(2), fit(PEAKED, HeadSpec(2)), options=FEW)
     hasty = fit_limited(PEAKED, limited_spec(3), fit(PEAKED, HeadSpec(3)), below, Options(max_evaluations=1))
     assert hasty.gap <= below.gap + rounding(1, 240)
+
+
+def test_a_certificate_is_carried_down_to_fewer_dimensions_and_never_up(folder):
+    fits = [fit(PEAKED, HeadSpec(dim), FEW) for dim in (1, 2, 3)]
+    found = list(limited_curve(PEAKED, fits, Limits(M, FEW, BRIEF), folder))
+    values = (0.1, 0.3, 0.2)
+    given = [
+        replace(one, certificate=replace(one.certificate, value=value))
+        for one, value in zip(found, values, strict=True)
+    ]
+    kept = [one.certificate for one in carried(given)]
+    assert [bound.value for bound in kept] == [0.3, 0.3, 0.2]
+    assert [bound.name.endswith("at d = 2") for bound in kept] == [True, False, False]
+    assert carried(given)[0].inside is given[0].inside
 
 
 @pytest.fixture
