@@ -18,7 +18,7 @@ from experiments.figures.style import COLOURS, COLUMN, house_style, save
 SMALLEST = 1e-9
 """Gaps below this are drawn on the line of zero, nats."""
 
-SIGHT = 1e-2
+SIGHT = 0.3
 """Beside a limited class, bounds for all heads are drawn down to this share of the lowest other curve."""
 
 LINEAR = 10
@@ -75,17 +75,19 @@ def panel(axis: Any, data: Any, facts: dict[str, Any]) -> None:
 
 
 def _proved(axis: Any, data: Any, zero: float) -> None:
-    """The band between the proved bounds for all heads; the lower one where it is in sight."""
+    """The band between the proved bounds for all heads; the lower one in words where it is out of sight."""
     dims, colour = data["dim"], COLOURS["proved"]
     lower, upper = data["lower"].clip(lower=zero), data["upper"].clip(lower=zero)
-    axis.fill_between(dims, lower, upper, color=colour, alpha=0.22, lw=0)
+    hidden = _has_limit(data) and bool((data["lower"] < zero).any())
+    axis.fill_between(dims, zero if hidden else lower, upper, color=colour, alpha=0.22, lw=0)
     axis.plot(dims, upper, color=colour, lw=1.2, label="proved upper bound")
+    if hidden:
+        text = f"proved for all heads: at least {data['lower'].min():.0e} to {data['lower'].max():.0e}"
+        axis.annotate(text, (0.06, 0.04), xycoords="axes fraction", fontsize=6.5, color=COLOURS["predicted"])
+        return
+    shown = data["lower"] > SMALLEST
     name = "proved lower bound, all heads" if _has_limit(data) else "proved lower bound"
-    shown = data["lower"] > max(SMALLEST, zero)
     axis.plot(dims[shown], lower[shown], color=colour, lw=1.2, ls="--", label=name)
-    if _has_limit(data) and not shown.any():
-        text = f"proved for all heads: at most {data['lower'].max():.0e} nats"
-        axis.annotate(text, (0.02, 0.02), xycoords="axes fraction", fontsize=6.5, color=COLOURS["predicted"], ha="left")
 
 
 def _limited(axis: Any, data: Any, zero: float) -> None:
