@@ -226,7 +226,7 @@ class Objective:
         self._memo = (x, chunks) if chunks else None
 
     def information(self, x: Array) -> tuple[Array, Array, Array]:
-        """Row sums (C,), column sums (V,) and column sums of squares (V,) of ``w = pi max(q (1 - q), p (1 - p))``.
+        """Row sums (C,), column sums (V,) and column sums of squares (V,) of ``w = pi (q (1 - q) + p (1 - p)) / 2``.
 
         Cost: one product.
         """

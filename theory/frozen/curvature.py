@@ -1,18 +1,32 @@
-"""Gradient and Gauss-Newton curvature of the loss at a head of rank r, streamed over rows.
+"""Gradient and secant curvature of the loss at a head of rank r, streamed over rows.
 
 At a head ``(A, B, c)`` on whitened features ``z`` (k directions, ``h = B z``), with ``R = pi (q - p)`` (N, V):
 
-    dA = R'H,    dB = A' R'Z,    dc = R'1.
+    dA = R'H,    dB = A' R'Z,    dc = R'1,
 
-A direction moves the logits by ``delta = H dA' + (Z dB') A' + 1 dc'``; the loss, a Bregman divergence of log-sum-exp,
-curves by ``sum_n pi_n Var_{q_n}(delta_n)`` (Gauss-Newton: the curvature of the product ``A B`` itself is left out, so
-the form is positive semidefinite).  Its average
+and a direction moves the logits by ``delta = H dA' + (Z dB') A' + 1 dc'``.  The curvature of the loss along it is
+``Var_q(delta)``, and that is of little use where laws are peaked: a token that a truncation has made far too improbable
+has none under q, and Newton steps overshoot wildly.  With ``e = log p - log q``, the logarithmic mean
+
+    w = (p - q) / (log p - log q),        w e = p - q,
+
+is the secant of the gradient between q and the target, and
+
+    1/2 sum_v w_v (delta_v - u - e_v)^2,    u the w-mean of delta - e,
+
+is a quadratic model with the gradient of the loss at delta = 0 and its minimum, 0, at the target itself.  It begins at
+``1/2 sum_v (p - q) e``, half the divergence of Jeffreys; near the target w is p, q and the curvature.  The form of
+this file, ``sum_n |w_n| Var_w(delta_n)``, is Gauss-Newton with secant weights.  What its minimum over all directions
+leaves is a weighted distance, never negative, that predicts what a head of this rank will still lose.
+
+The average of the form,
 
     sum_v s_v [dA dc]_v HH [dA dc]_v' + tr(M dB ZZ dB'),    M = A'(D_s - s s'/|s|)A,
 
-``r_n s_v`` the rank-one table with the sums of ``pi (q (1 - q) + p (1 - p)) / 2``, is inverted at once: it
-preconditions, and damps.  The target's part matters for tokens that a truncation has made far too improbable: their
-curvature under q vanishes while their gradient does not, and damping by q alone would never hold them back.
+``r_n s_v`` the rank-one table with the sums of ``pi w (1 - w / |w|)``, is inverted at once: it preconditions and damps.
+Each side is widened for the few contexts it may rest on: the form of a token whose weights f are effectively those of
+``n_v = (sum_n f_nv)^2 / sum_n f_nv^2`` contexts reaches ``(1 + sqrt((r + 1) / n_v))^2`` times the average in some
+directions (the edge of Marchenko & Pastur 1967), and those are the directions in which it has a gradient.
 """
 
 from __future__ import annotations
@@ -23,68 +37,39 @@ from functools import cached_property
 
 import numpy as np
 
-from synth import logspace
-from synth._array import Array, device, like, namespace
-from theory.frozen.heads import FrozenHead, divergence
-from theory.frozen.metrics import Metric
-from theory.frozen.problem import FrozenProblem
-
-Triple = tuple[Array, Array, Array]
-"""A point or direction: ``A`` (V, r), ``B`` (r, k) on whitened features, ``c`` (V,)."""
+from synth._array import Array, device, namespace
+from theory.frozen.chart import Chart, Triple, combine
+from theory.frozen.secant import information, secants, strips, widening
 
 FLOOR = 1e-10
 """Share of the largest eigenvalue added to the averaged moments before they are inverted."""
-
-
-def inner(x: Triple, y: Triple) -> float:
-    """Euclidean inner product."""
-    return sum(float(namespace(a).sum(a * b)) for a, b in zip(x, y, strict=True))
-
-
-def combine(x: Triple, step: float, y: Triple) -> Triple:
-    """``x + step y``."""
-    return x[0] + step * y[0], x[1] + step * y[1], x[2] + step * y[2]
-
-
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """Coordinates for heads of a problem: whitened features of a metric."""
-
-    problem: FrozenProblem
-    metric: Metric
-
-    def enter(self, head: FrozenHead) -> Triple:
-        """A head in these coordinates; what lies in directions without features is lost."""
-        c = 0.0 * self.problem.full_bias if head.b is None else head.b
-        if self.problem.bias:
-            c = c + head.A @ (head.B @ self.metric.mean)
-        return head.A, head.B @ self.metric.K.T, c
-
-    def leave(self, point: Triple) -> FrozenHead:
-        """The head on the features as they came."""
-        A, B, c = point
-        out = B @ self.metric.T.T
-        return FrozenHead(A, out, c - A @ (out @ self.metric.mean) if self.problem.bias else None)
-
-    def features(self, X: Array) -> Array:
-        """Whitened features (n, k)."""
-        return (X - self.metric.mean[None, :]) @ self.metric.T
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """A block of rows at a point.
 
-    Whitened features ``Z`` (n, k), weights and costs ``KL(p || q)`` (n,) in float64; hidden states ``H = Z B'`` (n, r),
-    ``log p`` and ``q`` (n, V) in the precision of the tables.
+    Whitened features ``Z`` (n, k) and weights (n,) in float64; hidden states ``H = Z B'`` (n, r), secant weights ``w``
+    (n, V) and their sums ``mass`` (n, 1) in the precision of the tables.
     """
 
     Z: Array
     H: Array
     weights: Array
-    log_p: Array
-    q: Array
-    costs: Array
+    w: Array
+    mass: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What the average is made of: ``s`` (V,), ``ZZ`` (k, k), ``r'Z`` (k,), ``sum r``; widenings of tokens and of B."""
+
+    s: Array
+    ZZ: Array
+    mean: Array
+    mass: Array
+    of_tokens: Array
+    of_B: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,26 +79,50 @@ class Curvature:
     chart: Chart
     point: Triple
 
-    def _rows(self) -> Iterator[Rows]:
-        """What every pass needs, block by block."""
-        if self.chart.problem.keeps:
-            yield from self._kept
-        else:
-            yield from self._formed()
-
-    @cached_property
-    def _kept(self) -> list[Rows]:
-        return list(self._formed())
-
-    def _formed(self) -> Iterator[Rows]:
+    def _formed(self) -> Iterator[tuple[Rows, Array, Array, Array]]:
+        """Rows with their residuals ``q - p`` (n, V), losses ``KL(p || q)`` and Jeffreys divergences (n,)."""
         problem, xp = self.chart.problem, namespace(self.point[0])
         A, _, c = self._single(self.point)
         for block in problem.blocks():
             Z = self.chart.features(block.X)
             H = xp.astype(Z @ self.point[1].T, A.dtype, copy=False)
-            log_q = logspace.log_softmax(H @ A.T + c[None, :])
-            costs = xp.astype(divergence(block.log_p, log_q), xp.float64, copy=False)
-            yield Rows(Z, H, block.weights, block.log_p, xp.exp(log_q), costs)
+            R = H @ A.T
+            w, parts = xp.empty_like(R), []
+            for here in strips(R):
+                R[here, :], w[here, :], *sums = secants(block.log_p[here, :], R[here, :] + c[None, :])
+                parts.append(sums)
+            mass, losses, jeffreys = (xp.concat(list(sums)) for sums in zip(*parts, strict=True))
+            yield Rows(Z, H, block.weights, w, mass[:, None]), R, losses, jeffreys
+
+    @cached_property
+    def _first(self) -> tuple[tuple[float, float], Triple, Moments, list[Rows]]:
+        """One pass: loss and half the Jeffreys divergence, the gradient, the moments, and the rows if they are kept."""
+        A, B, c = self.point
+        xp, pull, keeps = namespace(A), _Pull(self), self.chart.problem.keeps
+        loss, half, kept, parts = 0.0, 0.0, [], []
+        s, squares, ZZ, mean = xp.zeros_like(c), xp.zeros_like(c), 0.0 * (B.T @ B), 0.0 * self.chart.metric.K[:, 0]
+        for rows, residual, losses, jeffreys in self._formed():
+            pi = xp.astype(rows.weights, residual.dtype, copy=False)
+            loss += float(pi @ losses)
+            half += float(pi @ jeffreys) / 2
+            pull.add(rows, pi[:, None] * residual)
+            r, sums, of_squares = information(rows.w, rows.mass, pi)
+            r = xp.astype(r, ZZ.dtype, copy=False)
+            s, squares, mean = s + sums, squares + of_squares, mean + r @ rows.Z
+            ZZ = ZZ + rows.Z.T @ (r[:, None] * rows.Z)
+            parts.append(r)
+            if keeps:
+                kept.append(rows)
+        r = xp.concat(parts)
+        mass = xp.sum(r)
+        wide = widening(s, squares, int(A.shape[1]) + 1), widening(mass, xp.sum(r * r), int(B.shape[1]))
+        s = s / xp.where(mass > 0, mass, xp.ones_like(mass))
+        return (loss, half), pull.triple, Moments(s, ZZ, mean, mass, *wide), kept
+
+    def _rows(self) -> Iterator[Rows]:
+        """What a product needs, block by block."""
+        kept = self._first[3]
+        yield from kept or (rows for rows, *_ in self._formed())
 
     def _single(self, x: Triple) -> Triple:
         """A point or direction in the precision of the tables."""
@@ -122,66 +131,65 @@ class Curvature:
         A, B, c = (xp.astype(part, dtype, copy=False) for part in x)
         return A, B, c
 
-    @cached_property
-    def _first(self) -> tuple[Triple, Triple]:
-        """One pass: the gradient, and the moments ``s`` (V,), ``ZZ`` (k, k), ``r'[Z 1]`` (k + 1,)."""
-        A, B, c = self.point
-        xp, pull, s = namespace(A), _Pull(self), namespace(c).zeros_like(c)
-        ZZ, mean, mass = 0.0 * (B.T @ B), xp.zeros_like(self.chart.metric.K[:, 0]), 0.0
-        for rows in self._rows():
-            pi, Z, q = xp.astype(rows.weights, rows.q.dtype, copy=False), rows.Z, rows.q
-            p = xp.exp(rows.log_p)
-            pull.add(rows, pi[:, None] * (q - p))
-            f = pi[:, None] * (q * (1 - q) + p * (1 - p)) / 2
-            r, s = xp.astype(xp.sum(f, axis=1), Z.dtype, copy=False), s + xp.sum(f, axis=0)
-            ZZ, mean, mass = ZZ + Z.T @ (r[:, None] * Z), mean + r @ Z, mass + float(xp.sum(r))
-        return pull.triple, (s / max(mass, float(np.finfo(np.float64).tiny)), ZZ, _joined(mean, mass))
-
-    @cached_property
+    @property
     def gap(self) -> float:
         """The loss here, nats per token."""
-        return sum(float(rows.weights @ rows.costs) for rows in self._rows())
+        return self._first[0][0]
+
+    @property
+    def jeffreys(self) -> float:
+        """The model's value here: half the divergence of Jeffreys, nats per token."""
+        return self._first[0][1]
+
+    def share(self, decrement: float) -> float:
+        """The share of the model that a step of this decrement removes, between 0 and 1."""
+        return min(1.0, decrement / self.jeffreys) if self.jeffreys > 0 else 0.0
 
     @property
     def gradient(self) -> Triple:
         """Its gradient."""
-        return self._first[0]
+        return self._first[1]
 
     def signed_gradient(self, signs: Array) -> Triple:
         """``sum_n signs_n grad_n``, the gradients of the rows with random signs (N,)."""
         xp, at, pull = namespace(self.point[0]), 0, _Pull(self)
-        for rows in self._rows():
+        for rows, residual, *_ in self._formed():
             weights = signs[at : at + rows.weights.shape[0]] * rows.weights
-            pi = xp.astype(weights, rows.q.dtype, copy=False)
-            pull.add(rows, pi[:, None] * (rows.q - xp.exp(rows.log_p)))
+            pull.add(rows, xp.astype(weights, residual.dtype, copy=False)[:, None] * residual)
             at += int(weights.shape[0])
         return pull.triple
 
     def product(self, direction: Triple, damping: float = 0.0) -> Triple:
-        """Gauss-Newton curvature times a direction, plus ``damping`` times the averaged one.  One pass."""
+        """Secant curvature times a direction, plus ``damping`` times the averaged one.  One pass."""
         xp, pull = namespace(self.point[0]), _Pull(self)
         (A, _, _), (dA, _, dc) = self._single(self.point), self._single(direction)
         right = xp.concat([dA, A], axis=1)
         for rows in self._rows():
             change = xp.astype(rows.Z @ direction[1].T, A.dtype, copy=False)
-            delta = xp.concat([rows.H, change], axis=1) @ right.T + dc[None, :]
-            delta = delta - xp.vecdot(rows.q, delta)[:, None]
-            pi = xp.astype(rows.weights, delta.dtype, copy=False)
-            pull.add(rows, rows.q * delta * pi[:, None])
+            delta = xp.concat([rows.H, change], axis=1) @ right.T
+            pi = xp.astype(rows.weights, delta.dtype, copy=False)[:, None]
+            for here in strips(delta):
+                part, w = delta[here, :] + dc[None, :], rows.w[here, :]
+                part -= xp.vecdot(w, part)[:, None] / rows.mass[here, :]
+                part *= w
+                part *= pi[here, :]
+                delta[here, :] = part
+            pull.add(rows, delta)
         return combine(pull.triple, damping, self.averaged(direction)) if damping else pull.triple
 
     @cached_property
     def _average(self) -> tuple[Array, Array, Array, Array]:
-        """``s`` (V,), ``HH`` (r + 1, r + 1), ``M`` (r, r), ``ZZ`` (k, k), each made invertible."""
+        """``s`` (V,) and ``M`` (r, r), widened, ``HH`` (r + 1, r + 1), ``ZZ`` (k, k), each made invertible."""
         A, B, _ = self.point
-        xp, (s, ZZ, edge) = namespace(A), self._first[1]
-        cross, mass = B @ edge[:-1], edge[-1:]
-        top = xp.concat([B @ ZZ @ B.T, cross[:, None]], axis=1)
-        HH = xp.concat([top, xp.concat([cross, mass])[None, :]], axis=0)
-        mean = (s @ A) / xp.sum(s)
-        M = A.T @ (s[:, None] * A) - xp.sum(s) * mean[:, None] * mean[None, :]
+        xp, of = namespace(A), self._first[2]
+        cross = B @ of.mean
+        top = xp.concat([B @ of.ZZ @ B.T, cross[:, None]], axis=1)
+        HH = xp.concat([top, xp.concat([cross, of.mass[None]])[None, :]], axis=0)
+        centre = (of.s @ A) / xp.sum(of.s)
+        M = of.of_B * (A.T @ (of.s[:, None] * A) - xp.sum(of.s) * centre[:, None] * centre[None, :])
+        s = of.of_tokens * of.s
         least = FLOOR * xp.max(s)
-        return xp.where(s > least, s, least * xp.ones_like(s)), _lifted(HH), _lifted(M), _lifted(ZZ)
+        return xp.where(s > least, s, least * xp.ones_like(s)), _lifted(HH), _lifted(M), _lifted(of.ZZ)
 
     def averaged(self, direction: Triple) -> Triple:
         """The averaged curvature times a direction."""
@@ -222,11 +230,8 @@ class _Pull:
         """Add a block's part."""
         xp, (dA, dB, dc) = namespace(R), self.triple
         back = xp.astype(R @ self.A, rows.Z.dtype, copy=False).T @ rows.Z
-        self.triple = dA + R.T @ rows.H, dB + back, dc + xp.sum(R, axis=0) if self.bias else dc
-
-
-def _joined(mean: Array, mass: float) -> Array:
-    return namespace(mean).concat([mean, like(np.array([mass]), mean)])
+        dA += R.T @ rows.H
+        self.triple = dA, dB + back, dc + xp.sum(R, axis=0) if self.bias else dc
 
 
 def _lifted(matrix: Array) -> Array:

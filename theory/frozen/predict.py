@@ -1,9 +1,8 @@
 """The whole curve of loss against rank, predicted without training a head, between bounds.
 
-For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, what is left
-to gain after Newton steps from the best truncation (or, where these had to be damped to the end, half the tail in the
-unigram metric if that is less); a proved interval for heads of a stated curvature; a predicted one;
-and the loss to expect on contexts not seen.
+For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, the weighted
+distance that the secant model leaves after a few steps from the best truncation; a proved interval for heads of a
+stated curvature; a predicted one; and the loss to expect on contexts not seen.
 """
 
 from __future__ import annotations
@@ -14,14 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.frozen.catalogue import FrozenSpec, frozen_catalogue
+from theory.frozen.chart import Chart
 from theory.frozen.clustered import clustered_tails, clusters
-from theory.frozen.curvature import Chart, Curvature
+from theory.frozen.curvature import Curvature
 from theory.frozen.heads import Excess, FrozenHead, excess
-from theory.frozen.metrics import information, unigram
-from theory.frozen.newton import newton_step
+from theory.frozen.metrics import information
+from theory.frozen.newton import left_over, newton_step
 from theory.frozen.problem import FrozenProblem
 from theory.frozen.sample import Estimate, cross_validated, extrapolated, optimism
 from theory.frozen.uppers import best_truncation
+
+ALLOWANCE = 0.2
+"""Share of the prediction by which the interval goes further down than its distance to the upper end."""
 
 ERRORS = 3.0
 """Standard errors by which the held-out interval is widened."""
@@ -31,7 +34,7 @@ ERRORS = 3.0
 class Effort:
     """How hard to work.
 
-    ``steps`` Newton steps of ``iterations`` passes, and one more where the last had to be damped; ``clusters`` of
+    ``steps`` secant steps of ``iterations`` passes, and ``last`` passes for what is left after them; ``clusters`` of
     contexts for the closed form; ``curvature`` of the class the lower bound speaks of (default: ``margin`` times that
     of the witness); ``folds`` of the splits (0: no held-out prediction) and ``draws`` of random signs; ``floor``:
     whether to compute the lower bound at all.
@@ -39,6 +42,7 @@ class Effort:
 
     steps: int = 2
     iterations: int = 8
+    last: int = 12
     clusters: int = 8
     curvature: float | None = None
     margin: float = 0.75
@@ -48,8 +52,8 @@ class Effort:
     floor: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.iterations, self.clusters) < 1 or self.folds < 0 or not 0 < self.margin <= 1:
-            raise ValueError("steps, iterations and clusters must be >= 1, folds >= 0 and margin in (0, 1]")
+        if min(self.steps, self.iterations, self.last, self.clusters) < 1 or self.folds < 0 or not 0 < self.margin <= 1:
+            raise ValueError("steps, iterations, last and clusters must be >= 1, folds >= 0 and margin in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -136,19 +140,17 @@ def _point(
     problem: FrozenProblem, rank: int, closed: tuple[float, float], effort: Effort, below: FrozenPoint | None
 ) -> FrozenPoint:
     """One rank, given the point below it."""
-    path = descended(problem, rank, effort)
+    path = _descended(problem, rank, effort)
     found = excess(problem.in_float64, path.head)
     head, upper, predicted = path.head, found.gap, path.predicted
     if below is not None and below.upper < upper:  # a head of smaller rank is one of this rank
         head, found, upper = below.witness, below.excess, below.upper
-    if path.damped:
-        predicted = min(predicted, unigram(problem).tail(rank) / 2)
     ceiling = upper if below is None else min(upper, below.predicted)
     predicted = min(predicted, ceiling)
     curvature = effort.curvature or effort.margin * found.curvature
     lower = frozen_catalogue["frozen-lower"](problem, FrozenSpec(rank, curvature)).value if effort.floor else 0.0
     predicted = max(predicted, min(lower, upper))
-    low = max(0.0, lower, predicted - (path.start - predicted) / 2)
+    low = max(0.0, lower, (1 - ALLOWANCE) * predicted - (upper - predicted))
     held_out = _held_out(problem, head, rank, (predicted, upper), effort) if effort.folds else None
     return FrozenPoint(
         rank, predicted, *closed, lower, upper, min(low, predicted), curvature, head, found, held_out, path.passes
@@ -157,31 +159,28 @@ def _point(
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """Truncation and Newton steps: the last head, the loss at the start, what the last step predicts, the work.
-
-    Where the last step had to be damped the minimum is further away than it can see.
-    """
+    """Truncation and secant steps: the last head, what the model says is left there, the work."""
 
     head: FrozenHead
-    start: float
     predicted: float
     passes: int
-    damped: bool = False
 
 
-def descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
-    """The best truncation and ``effort.steps`` damped Newton steps from it."""
+def descended(problem: FrozenProblem, rank: int, effort: Effort) -> FrozenHead:
+    """The best truncation and ``effort.steps`` secant steps from it."""
+    return _descended(problem, rank, effort).head
+
+
+def _descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
     metric = information(problem)
     head, start = best_truncation(problem, rank)
     if rank >= metric.rank:  # nothing is cut off
-        return Path(head, start, start, 4)
-    predicted, passes, damping = start, 4, 0.0
-    for number in range(effort.steps + 1):
-        if number == effort.steps and damping == 0:
-            break
+        return Path(head, start, 4)
+    damping, passes = 0.0, 4 + effort.last
+    for _ in range(effort.steps):
         step = newton_step(problem, head, metric, effort.iterations, damping)
-        head, predicted, damping, passes = step.head, step.predicted, step.damping, passes + step.passes
-    return Path(head, start, predicted, passes, damping > 0)
+        head, damping, passes = step.head, step.damping, passes + step.passes
+    return Path(head, left_over(problem, head, metric, effort.last), passes)
 
 
 # The splits lie above what is sought (fewer rows, heads not trained to the end), the first-order correction below, and
@@ -195,7 +194,7 @@ def _held_out(
 ) -> HeldOut:
     """Both corrections of ``theory.frozen.sample``."""
     folds = min(effort.folds, problem.rows)
-    split = cross_validated(problem, lambda part: descended(part, rank, effort).head, folds, effort.seed)
+    split = cross_validated(problem, lambda part: descended(part, rank, effort), folds, effort.seed)
     chart = Chart(problem, information(problem))
     first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations)
     predicted, upper = inside

@@ -121,12 +121,12 @@ def frozen_newton(problem: FrozenProblem, spec: FrozenSpec) -> Claim:
     r"""The gap after one damped Newton step from the best of the truncations.
 
     Setting: features (N, D), full head W.
-    Statement: $g_X(r) \le \mathrm{gap}$ of the head a damped Gauss-Newton step leads to.
+    Statement: $g_X(r) \le \mathrm{gap}$ of the head that a damped Gauss-Newton step with secant weights leads to.
     Side: upper, with witness.
     Tight when: the loss is close to its quadratic model, up to the fourth order in the distance from the minimum.
     Assumes: nothing: a head is a head.
     Units: nats per token.
-    Cost: a few tens of passes over the rows (``theory.frozen.newton``).
+    Cost: about ten passes over the rows (``theory.frozen.newton``).
     Fails as: never; it is no higher than the truncations.
     Reference: Levenberg (1944) for the damping.
 

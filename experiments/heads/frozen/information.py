@@ -14,7 +14,7 @@ step to 1/e:
     A, token v:  s_v (1 + sqrt(e / n_v))^2 HH + ridge K
     B:           (1 + sqrt(k / n))^2  M (x) ZZ + ridge S (x) stiffness,     M = A'(D_s - s s' / |s|) A,  n of the r_n
 
-Where a target is far from the head the curvature will be that of the target: ``w = pi max(q (1 - q), p (1 - p))``.
+Where a target is far from the head the curvature will be that of the target: ``w = pi (q (1 - q) + p (1 - p)) / 2``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experiments.heads.frozen.metric import FrozenAveraged, FrozenBlocks, Pencil
-from experiments.heads.metric import NARROW, Metrics, identity
+from experiments.heads.metric import Metrics, identity
 from experiments.heads.objective import Evaluation
 from synth._array import Array
+from theory.frozen.secant import widening
 
 if TYPE_CHECKING:
     from experiments.heads.frozen.objective import FrozenObjective
@@ -36,7 +37,7 @@ LEAST = 1e-6
 class FrozenInformation:
     """Information of tokens and contexts, widened for how few contexts it rests on: see the head of this file."""
 
-    name, scaling = "information", NARROW
+    name, scaling = "information", (0.01, 10.0)
     refresh = 8
 
     def __init__(self, objective: FrozenObjective, x: Array, at: Evaluation) -> None:
@@ -51,8 +52,8 @@ class FrozenInformation:
         stiff = objective.ridge * ((B * objective.white.stiffness[None, :]) @ B.T)
         moment = self._with_bias(B @ ZZ @ B.T, B @ edge, 1.0)
         self.of_tokens = Pencil.of(xp, moment, self._with_bias(stiff, 0 * (B @ edge), 0.0))
-        self.scale = widened(xp, s, squares, objective.columns) * xp.maximum(s, LEAST * total * objective.heads.base)
-        self.width = widened(xp, total[None], xp.sum(r * r)[None], objective.width)
+        self.scale = widening(s, squares, objective.columns) * xp.maximum(s, LEAST * total * objective.heads.base)
+        self.width = widening(total[None], xp.sum(r * r)[None], objective.width)
         self.of_factor = Pencil.of(xp, covariance, objective.ridge * (A.T @ A))
         self.of_features = Pencil.of(xp, ZZ, identity(xp, ZZ) * objective.white.stiffness[None, :])
 
@@ -76,13 +77,6 @@ class FrozenInformation:
     def bytes_needed(objective: FrozenObjective) -> int:
         """Nothing beyond the passes of an evaluation."""
         return 0
-
-
-def widened(xp: object, sums: Array, squares: Array, directions: int) -> Array:
-    """``(1 + sqrt(directions / n))^2`` for weights of these sums and sums of squares, n their effective number >= 1."""
-    square = xp.maximum(sums * sums, squares)  # type: ignore[attr-defined]
-    ratio = xp.where(square > 0, squares / xp.where(square > 0, square, 1 + square), 0 * square)  # type: ignore[attr-defined]
-    return (1 + xp.sqrt(directions * ratio)) ** 2  # type: ignore[attr-defined]
 
 
 FROZEN_METRICS = Metrics(FrozenAveraged, (FrozenBlocks, FrozenInformation))

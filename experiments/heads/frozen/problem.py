@@ -19,6 +19,7 @@ from experiments.heads.frozen.target import Target, in_precision, resolve
 from synth import ContextualDistribution
 from synth._array import Array, like, namespace
 from theory import HeadSpec
+from theory.frozen import FrozenHead
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,11 @@ class FrozenProblem:
         """Rank from which on nothing is restricted: one direction of the tokens is the gauge of softmax."""
         return min(self.white.width, self.distribution.vocab - 1)
 
+    @property
+    def soft(self) -> bool:
+        """Whether every token has positive probability in every row, and no ridge is asked for."""
+        return self.ridge == 0 and not self.distribution.is_sparse and self.distribution.is_positive
+
     def check_rank(self, rank: int) -> None:
         """Raise ``ValueError`` unless 0 <= rank <= min(V, D)."""
         limit = min(self.distribution.vocab, int(self.X.shape[1]))
@@ -70,17 +76,17 @@ class FrozenProblem:
         spec = HeadSpec(rank, self.bias)
         return FrozenObjective(self.distribution, self.tables, spec, self.ridge, self.options.chunk_entries)
 
-    def enter(self, fit: FrozenFit) -> Factors:
-        """A fit's factors on the whitened features, as the objective wants them; directions without features are lost.
+    def enter(self, head: FrozenFit | FrozenHead) -> Factors:
+        """A head's factors on the whitened features, as the objective wants them; directions without features are lost.
 
         Infinite biases are replaced by the logarithm of the (lifted) unigram law.
         """
-        self._check_start(fit)
-        A, B, b = fit.A, fit.B @ self.white.K.T, fit.b
+        self._check_start(head)
+        A, B, b = head.A, head.B @ self.white.K.T, head.b
         if self.bias:
             xp, usual = namespace(A), like(self.usual_bias(), A)
             b = xp.zeros_like(usual) if b is None else xp.where(xp.isfinite(b), b, usual)
-            b = b + A @ (fit.B @ self.white.mean)
+            b = b + A @ (head.B @ self.white.mean)
         return self.cast((A, B, b))
 
     def cast(self, factors: Factors) -> Factors:
@@ -116,7 +122,7 @@ class FrozenProblem:
         least = float(namespace(self.X).min(self.distribution.weights))
         return self.ridge == 0 and int(self.distribution.support_sizes.max()) == 1 and gap < least * math.log(2)
 
-    def _check_start(self, fit: FrozenFit) -> None:
+    def _check_start(self, fit: FrozenFit | FrozenHead) -> None:
         found = (int(fit.A.shape[0]), int(fit.B.shape[1]))
         needed = (self.distribution.vocab, int(self.X.shape[1]))
         if found != needed:

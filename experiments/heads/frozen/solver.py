@@ -17,8 +17,10 @@ from experiments.heads.fitted import FitStatus
 from experiments.heads.frozen.features import Factors
 from experiments.heads.frozen.fitted import FrozenFit
 from experiments.heads.frozen.full import FullObjective
+from experiments.heads.frozen.information import FrozenInformation
 from experiments.heads.frozen.objective import FrozenObjective
 from experiments.heads.frozen.problem import FrozenProblem
+from experiments.heads.frozen.secant import secant_steps
 from experiments.heads.frozen.starts import candidates, random_start, truncated
 from experiments.heads.frozen.target import Target
 from synth._array import Array, like, namespace
@@ -158,6 +160,9 @@ def _unigram(problem: FrozenProblem) -> FrozenFit:
 
 def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective, start: str, x: Array) -> FrozenFit:
     """From one starting point to a certified minimum or as far as it goes."""
+    metric = plan_within(objective, problem.options, 0, 0, 0).metric
+    if isinstance(objective, FrozenObjective) and metric == FrozenInformation.name and problem.soft:
+        x = secant_steps(problem, objective, x)
     trace, excess, course = certified_descent(objective, x, problem.options, None)
     fit = FrozenFit(
         rank=objective.dim,
@@ -174,7 +179,7 @@ def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective,
         seconds=0.0,
         trend=trend(course),
         start=start,
-        metric=plan_within(objective, problem.options, 0, 0, 0).metric,
+        metric=metric,
     )
     fit = _measured(problem, problem.leave(objective.factors(trace.x)), fit)
     return _judged(problem, fit, diverges(objective, trace.x), trace.stalled)

@@ -64,9 +64,9 @@ class HostKernel(Kernel):
         return costs, logits
 
     def variance(self, Q: np.ndarray, table: Table, start: int, stop: int) -> np.ndarray:
-        """``max(q (1 - q), p (1 - p))`` (rows, V), written over the laws ``Q``."""
+        """``(q (1 - q) + p (1 - p)) / 2`` (rows, V), written over the laws ``Q``."""
         for here in _strips(Q):
-            Q[here] = super().variance(Q[here], table, start + here.start, start + here.stop)
+            super().variance(Q[here], table, start + here.start, start + here.stop)
         return Q
 
     def tangent(self, Q: np.ndarray, change: np.ndarray) -> np.ndarray:

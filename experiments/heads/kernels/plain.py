@@ -55,12 +55,12 @@ class Kernel:
         return costs, xp.astype(table.residual(xp.exp(log_q), start, stop), logits.dtype, copy=False)
 
     def variance(self, Q: Array, table: Table, start: int, stop: int) -> Array:
-        """``max(q (1 - q), p (1 - p))`` of the contexts ``start:stop``, whose laws ``Q`` (rows, V) are overwritten."""
-        xp = namespace(Q)
-        target = xp.exp(xp.astype(table.block(start, stop), Q.dtype, copy=False))
-        target *= 1 - target
+        """``(q (1 - q) + p (1 - p)) / 2`` of the contexts ``start:stop``, written over their laws ``Q`` (rows, V)."""
+        p = namespace(Q).exp(table.block(start, stop))
         Q *= 1 - Q
-        return xp.maximum(Q, target)
+        Q += p * (1 - p)
+        Q /= 2
+        return Q
 
     def tangent(self, Q: Array, change: Array) -> Array:
         """``Q (dA - Q . dA)``: the change (rows, V) of Q for a ``change`` dA of the logits, which is overwritten."""

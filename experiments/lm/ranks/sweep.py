@@ -27,6 +27,7 @@ from experiments.lm.ranks.literal import train_literally
 from experiments.lm.ranks.score import scores
 from experiments.lm.ranks.store import SweepFolder
 from synth import ContextualDistribution
+from synth.table import DenseTable
 from theory.frozen import (
     METRICS,
     Effort,
@@ -41,6 +42,9 @@ from theory.spectrum import w_error
 
 KEPT = 2**29
 """Entries up to which tables are kept between passes: 2 GiB in float32."""
+
+MEMORY = 2**31
+"""Bytes for the solver's own workspace."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Work:
     @property
     def options(self) -> Options:
         """Of the solver."""
-        return Options(tolerance=self.tolerance, max_evaluations=self.evaluations)
+        return Options(tolerance=self.tolerance, max_evaluations=self.evaluations, memory=MEMORY)
 
     @property
     def effort(self) -> Effort:
@@ -119,11 +123,11 @@ class Trial:
         starts = [_as_fit(full), _as_fit(point.witness), *([self.below] if self.below is not None else [])]
         target: Any = Labels(self.sample.y, self.problem.vocab, self.work.ridge)
         if self.work.target == "soft":
-            logits = self.problem.X @ full.A.T
-            if full.b is not None:
-                logits += full.b
-            target = ContextualDistribution.from_logits(logits)
-            del logits
+            log_p = np.empty((len(self.sample), self.problem.vocab), dtype=np.float32)
+            for block in self.problem.blocks():
+                log_p[block.start : block.stop] = block.log_p
+            weights = np.full(len(self.sample), 1 / len(self.sample), dtype=np.float32)
+            target = ContextualDistribution(DenseTable(log_p), weights)
         self.below = fit_frozen(self.problem.X, target, point.rank, self.work.bias, self.work.options, starts)
         return self.below
 
