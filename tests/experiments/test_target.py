@@ -145,6 +145,20 @@ def test_the_command_takes_a_back_off_model(hand, capsys):
     assert "3-gram back-off model: 5 histories of text" in capsys.readouterr().out
 
 
+def test_the_command_bounds_a_limited_class(folder, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text(WORDS)
+    arguments = ["lm", "target", str(folder), "--text", str(tmp_path / "words.txt"), "--contexts", "24"]
+    arguments += ["--window", "32", "--vocab", "30", "--dims", "1", "4", "--max-underestimate", "2"]
+    assert main([*arguments, "--certificate-evaluations", "30", "--out", str(tmp_path / "out")]) == 0
+    assert "heads with q >= e^-M p, M = 2:" in capsys.readouterr().out
+    (place,) = (tmp_path / "out").iterdir()
+    data = pd.read_parquet(place / "floor.parquet")
+    assert data["limited_holds"].all()
+    assert (data["limited_lower"] >= data["lower"]).all()
+    assert (data["limited_lower"] > 0).all()
+    assert (data["limited_lower"] <= data["limited_gap"]).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
