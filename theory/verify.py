@@ -116,6 +116,9 @@ def _evaluate(head: Head, distribution: ContextualDistribution) -> tuple[float, 
     for start, log_p, weights in _rows(distribution):
         logits = H[start : start + len(log_p)] @ W.T + b
         logits = logits if head.float_format is None else nearest(logits, head.float_format)
+        if not np.all(np.isfinite(logits)):
+            raise Mismatch("the logits of the witness overflow float64")
+        logits = logits - logits.max(axis=1, keepdims=True)  # first, so that huge ones keep the digits they differ in
         log_q = logits - logsumexp(logits, axis=1, keepdims=True)
         inside = np.isfinite(log_p)
         excess = np.where(inside, np.where(inside, log_p, 0.0) - log_q, 0.0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from synth import families
+from synth import ContextualDistribution, families
 from tests.theory import lawful as harness
 from tests.theory import targeted_frozen
 from tests.theory.lawful import Case, broken, lawful, short_certificates
@@ -22,9 +22,9 @@ from tests.theory.test_conformance import MANY
 from tests.theory.test_frozen_bounds import coin, nearly_uniform
 from tests.theory.test_tightness import TABLE
 from tests.theory.test_tightness import coin as two_sided
-from theory import Head, HeadSpec, Side, Status, catalogue, verify
+from theory import Bound, Head, HeadSpec, Side, Status, catalogue, verify
 from theory.bound import Entry
-from theory.frozen import FrozenSpec, best_truncation, excess, frozen_catalogue
+from theory.frozen import FrozenProblem, FrozenSpec, best_truncation, excess, frozen_catalogue
 from theory.recheck.frozen import verify_frozen
 
 PUSH = 1.03
@@ -160,3 +160,29 @@ def test_the_law_on_frozen_features_catches_a_pushed_bound(name):
     factor = PUSH if bound.side is Side.LOWER else 1 / PUSH
     assert targeted_frozen.broken(case, [bound], curvature) == []
     assert targeted_frozen.broken(case, [replace(bound, value=bound.value * factor)], curvature) == [name]
+
+
+# ---------------------------------------------------------------------- found by the long run
+
+
+def test_the_re_check_keeps_the_digits_in_which_huge_logits_differ():
+    """Logits of a million on the support once cost the re-check 1e-10 nats, and a true bound its verdict."""
+    distribution = ContextualDistribution.from_probabilities([[0.0, 0.0, 0.0, 0.501, 0.499]])
+    head = Head(np.array([[0.0]]), np.zeros((5, 1)), 2.0**20 + np.array([-1e7, -1e7, -1e7, *np.log([0.501, 0.499])]))
+    bound = Bound(head.gap(distribution), "huge logits", Side.UPPER, witness=head)
+    assert 0 <= bound.value < 1e-12
+    found = verify(bound, distribution, HeadSpec(1, bias=True))
+    assert found.ok
+    assert abs(found.recomputed) < 1e-12
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_witness_whose_logits_overflow_proves_nothing():
+    """Its gap is no number, and no comparison with it fails."""
+    distribution = ContextualDistribution.from_probabilities([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    head = Head(np.full((2, 1), 1e200), np.array([[1e200], [1e200], [0.0]]))
+    claim = Bound(1e-9, "overflow", Side.UPPER, witness=head)
+    assert "overflow" in verify(claim, distribution, HeadSpec(1)).message
+    features = targeted_frozen.features(FrozenProblem.of(np.ones((2, 1)), np.arange(3.0)[:, None]))
+    assert "overflow" in verify_frozen(claim, features, 1).message

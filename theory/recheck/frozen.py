@@ -81,6 +81,8 @@ def _upper(bound: Bound, features: Features, rank: int) -> float:
         p = np.exp(log_p)
         total.append(float(weights[rows] @ np.sum(xlogy(p, p) - p * log_q, axis=1)))
     gap = math.fsum(total)
+    if math.isnan(gap):
+        raise Mismatch("the logits of the witness overflow float64")
     slack = WITNESS * max(1.0, abs(bound.value))
     if gap > bound.value + slack:
         raise Mismatch(f"the witness has gap {gap:.12g}, above the value {bound.value:.12g}")
