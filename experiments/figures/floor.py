@@ -170,7 +170,7 @@ def _axes(axis: Any, data: Any, zero: float) -> None:
     axis.set_xlabel("dimension d of the head")
     low, high = zero, float(data[["gap", "upper"]].replace(float("inf"), 0).to_numpy().max()) * 1.6
     axis.set_ylim(low, high)
-    ticks = [tick for tick in LogLocator(numticks=8).tick_values(low, high) if 1.5 * low <= tick <= high]
+    ticks = [tick for tick in LogLocator(numticks=8).tick_values(low, high) if 2.5 * low <= tick <= high]
     axis.yaxis.set_major_locator(FixedLocator([zero, *ticks]))
     axis.yaxis.set_major_formatter(FixedFormatter(["0", *[_power(tick) for tick in ticks]]))
     axis.yaxis.set_minor_locator(NullLocator())
