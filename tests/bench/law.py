@@ -28,6 +28,9 @@ from theory import Status, catalogue
 PAGE, BEGIN, END = Path("docs/benchmarks/law.md"), "<!-- each -->", "<!-- each ends -->"
 """Where ``--write`` puts the counts of ``--each``."""
 
+TARGET = 100_000
+"""Problems of a full run."""
+
 REPORT = 1000
 """Problems between two lines of progress."""
 
@@ -122,7 +125,9 @@ def page(found: dict[str, Spent]) -> str:
     for spent in found.values():
         applied.update({bound: count["applied"] for bound, count in spent["bounds"].items()})
     drawn, seconds = (sum(spent[key] for spent in found.values()) for key in ("drawn", "seconds"))
+    short = min(spent["drawn"] for spent in found.values()) < TARGET
     lines = [
+        f"**Stopped short of {TARGET:,} problems a draw**; the same command goes on.\n" if short else "**Complete.**\n",
         f"{drawn:,} problems, {sum(applied.values()):,} answers of a bound that applies, {seconds:,.0f} processor "
         f"seconds, nothing broken; every bound applied at least {min(applied.values(), default=0):,} times.",
         "",
@@ -144,7 +149,7 @@ def put(text: str, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, check, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.law", description=__doc__)
-    parser.add_argument("--examples", type=int, default=100_000, help="problems drawn")
+    parser.add_argument("--examples", type=int, default=TARGET, help="problems drawn")
     parser.add_argument("--each", type=int, metavar="N", help="problems drawn for every bound, on which it applies")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument("--store", type=Path, default=Path("runs/law.json"), help="file that keeps the parts of --each")

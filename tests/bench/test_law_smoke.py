@@ -55,7 +55,9 @@ def test_the_page_names_every_bound_of_both_catalogues():
         for name, d in DRAWS.items()
     }
     text = law.page(found)
-    assert text.startswith("14 problems, 32 answers of a bound that applies, 0 processor seconds, nothing broken; ")
+    assert text.startswith("**Stopped short of 100,000 problems a draw**")
+    assert "\n14 problems, 32 answers of a bound that applies, 0 processor seconds, nothing broken; " in text
+    assert law.page({name: {**spent, "drawn": law.TARGET} for name, spent in found.items()}).startswith("**Complete.**")
     assert "at least 1 times" in text
     names = [*(entry.name for entry in catalogue), *FrozenDraw.bounds]
     assert all(f"| {name} |" in text for name in names)
