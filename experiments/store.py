@@ -86,7 +86,7 @@ class RunFolder:
 
     def save_certificate(self, spec: HeadSpec, effort: Effort, bound: Bound) -> None:
         """Keep a lower bound on the floor of ``spec``, with what re-checks it."""
-        arrays = {name: part for name, part in bound.certificate.items() if isinstance(part, np.ndarray)}
+        arrays = {name: part for name, part in bound.certificate.items() if np.ndim(part) > 0}
         plain = {name: part for name, part in bound.certificate.items() if name not in arrays}
         facts = {"of": _sought(spec, effort), "value": bound.value, "name": bound.name, "status": bound.status.name}
         facts |= {"reason": bound.reason, "plain": plain}
