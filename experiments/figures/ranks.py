@@ -14,7 +14,7 @@ from experiments.figures.style import COLUMN, house_style, save
 
 STYLES: dict[str, tuple[str, str, str]] = {
     "trained": ("#0072B2", "o", "trained"),
-    "predicted": ("#6b6b6b", "none", "two Newton steps"),
+    "predicted": ("#6b6b6b", "none", "two secant steps"),
     "unigram": ("#009E73", "none", "truncated, unigram metric"),
     "information": ("#CC79A7", "none", "truncated, information metric"),
     "whitened": ("#E69F00", "none", "truncated, whitened"),

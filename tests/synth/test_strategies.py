@@ -66,3 +66,16 @@ def test_streams_shrink_to_one_token():
     stream, vocab = find(strategies.token_streams(), lambda drawn: True, settings=SEARCH)
     assert stream.tolist() == [0]
     assert vocab == 1
+
+
+def test_every_dimension_is_drawn_often():
+    """Zero is the simplest dimension, and must not crowd out those where bounds have something to say."""
+    drawn = []
+
+    @settings(database=None, max_examples=500, derandomize=True)
+    @given(st.floats(0, 1), strategies.dims(5))
+    def collect(_, dim):
+        drawn.append(dim)
+
+    collect()
+    assert min(np.bincount(drawn, minlength=5)) >= 0.05 * len(drawn)
