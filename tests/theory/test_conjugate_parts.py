@@ -66,6 +66,16 @@ def test_occupation_numbers_add_up_and_smooth_from_above(values, temperature, da
     assert nothing == 0.0
 
 
+@given(st.integers(0, 6), st.sampled_from([0.0, 1e-3, 1.0]), st.integers(0, 2**32 - 1))
+def test_occupation_numbers_of_a_stack_are_those_of_each(rank, temperature, seed):
+    """One table of eigenvalues ends its Newton steps before another: it stays where it was."""
+    energies = np.random.default_rng(seed).gamma(0.3, size=(4, 6)) * np.array([[1e-3], [1.0], [1.0], [1e3]])
+    y, entropy = occupancy(energies, rank, temperature)
+    alone = [occupancy(row, rank, temperature) for row in energies]
+    assert np.array_equal(y, [part for part, _ in alone])
+    assert np.array_equal(entropy, [part for _, part in alone])
+
+
 @pytest.mark.parametrize("cap", [math.inf, 0.02])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("heat", [COLD, Temperatures(0.003, 0.05)], ids=["cold", "warm"])

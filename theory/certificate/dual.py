@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from synth._array import Array, like, namespace, to_numpy
 from theory.certificate.occupancy import occupancy
 from theory.certificate.peak import Box, Peak, Quadratic, peak
@@ -134,11 +136,11 @@ class Dual:
         xp = namespace(self.log_p)
         price, toll = self.price(point, heat.entrywise), self.toll(point.shift)
         value, smooth = -float(xp.sum(price.value)) - toll, -float(xp.sum(price.smooth)) - toll
-        gradient = []
-        for metric in point.metrics:
-            X = self.scaled(metric)
-            tail, smooth_tail, R = self._tail(X, heat.spectral, self.cap / len(point.metrics))
-            value, smooth = value + tail, smooth + smooth_tail
+        stack = xp.stack([self.scaled(metric) for metric in point.metrics])
+        tail, smooth_tail, residuals = self._tails(stack, heat.spectral, self.cap / len(point.metrics))
+        value, smooth, gradient = value + tail, smooth + smooth_tail, []
+        for k, metric in enumerate(point.metrics):
+            X, R = stack[k, ...], residuals[k, ...]
             omega = metric.omega
             d_z = 2 * xp.sqrt(omega) * R + 2 * omega * (price.first - metric.z * price.mass)
             d_log = R * X - omega * (price.second - 2 * metric.z * price.first + metric.z**2 * price.mass)
@@ -146,18 +148,22 @@ class Dual:
         d_shift = -xp.sum(price.push, axis=1) - self.weights * xp.expm1(point.shift)
         return Evaluation(value, smooth, Point(tuple(gradient), d_shift))
 
-    def _tail(self, X: Array, temperature: float, cap: float) -> tuple[float, float, Array]:
-        """Capped tail energy of X, the same smoothed, and ``R = X (I - Y)`` without the capped directions."""
+    def _tails(self, X: Array, temperature: float, cap: float) -> tuple[float, float, Array]:
+        """Capped tail energies of X (K, C, V), added up, the same smoothed, and ``R = X (I - Y)``.
+
+        Without the capped directions, which do not move their tail.
+        """
         xp = namespace(X)
-        wide = X.shape[0] <= X.shape[1]
-        energies, U = xp.linalg.eigh(X @ X.T if wide else X.T @ X)
+        wide, transposed = X.shape[1] <= X.shape[2], xp.permute_dims(X, (0, 2, 1))
+        energies, U = xp.linalg.eigh(X @ transposed if wide else transposed @ X)
         host = to_numpy(energies)
         capped = host.clip(0.0, cap)
         sharp, _ = occupancy(capped, self.dim, 0.0)
         y, entropy = occupancy(capped, self.dim, temperature)
         kept = like((1 - y) * (host < cap), X)
-        B = (U * kept[None, :]) @ U.T
-        return float((1 - sharp) @ capped), float((1 - y) @ capped) - entropy, B @ X if wide else X @ B
+        B = (U * kept[:, None, :]) @ xp.permute_dims(U, (0, 2, 1))
+        tail, smooth = np.sum((1 - sharp) * capped), np.sum((1 - y) * capped) - np.sum(entropy)
+        return float(tail), float(smooth), B @ X if wide else X @ B
 
 
 class Evaluation(NamedTuple):

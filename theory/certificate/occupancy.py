@@ -21,37 +21,39 @@ PRECISION = 1e-9
 """Of the level, relative to the temperature; the smoothed sum is stationary in it."""
 
 
-def occupancy(eigenvalues: np.ndarray, rank: int, temperature: float) -> tuple[np.ndarray, float]:
-    """The occupation numbers ``y`` (n,) and ``temperature`` times their entropy.
+def occupancy(eigenvalues: np.ndarray, rank: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """The occupation numbers ``y`` (..., n) of each row of eigenvalues, and ``temperature`` times their entropy (...).
 
     At temperature 0 the ``rank`` largest have ``y = 1``, the others 0.
     """
-    size = len(eigenvalues)
+    size, none = eigenvalues.shape[-1], np.zeros(eigenvalues.shape[:-1])
     if rank <= 0 or rank >= size:
-        return np.full(size, float(rank > 0)), 0.0
+        return np.full(eigenvalues.shape, float(rank > 0)), none
     if temperature == 0:
-        y = np.zeros(size)
-        y[np.argsort(-eigenvalues, kind="stable")[:rank]] = 1.0
-        return y, 0.0
-    y = expit((eigenvalues - _level(eigenvalues, rank, temperature)) / temperature)
-    entropy = -float(np.sum(xlogy(y, y) + xlogy(1 - y, 1 - y)))
-    return y, temperature * entropy
+        y = np.zeros(eigenvalues.shape)
+        largest = np.argsort(-eigenvalues, axis=-1, kind="stable")[..., :rank]
+        np.put_along_axis(y, largest, 1.0, axis=-1)
+        return y, none
+    y = expit((eigenvalues - _level(eigenvalues, rank, temperature)[..., None]) / temperature)
+    return y, -temperature * np.sum(xlogy(y, y) + xlogy(1 - y, 1 - y), axis=-1)
 
 
-def _level(eigenvalues: np.ndarray, rank: int, temperature: float) -> float:
-    """``mu`` with ``sum_j y_j = rank``: Newton's method inside a shrinking bracket."""
-    ordered = np.sort(eigenvalues)[::-1]
-    width = temperature * (2 + math.log(len(eigenvalues)))
-    low, high = ordered[rank] - width, ordered[rank - 1] + width
-    mu = (ordered[rank - 1] + ordered[rank]) / 2
+def _level(eigenvalues: np.ndarray, rank: int, temperature: float) -> np.ndarray:
+    """``mu`` (...) with ``sum_j y_j = rank``: Newton's method inside a shrinking bracket, for all rows at once."""
+    ordered = np.sort(eigenvalues, axis=-1)[..., ::-1]
+    width = temperature * (2 + math.log(eigenvalues.shape[-1]))
+    low, high = ordered[..., rank] - width, ordered[..., rank - 1] + width
+    mu = (ordered[..., rank - 1] + ordered[..., rank]) / 2
+    done = np.zeros(mu.shape, dtype=bool)
     for _ in range(STEPS):
-        y = expit((eigenvalues - mu) / temperature)
-        excess, slope = float(y.sum()) - rank, float(np.sum(y * (1 - y))) / temperature
-        low, high = (mu, high) if excess > 0 else (low, mu)
-        step = mu + excess / slope if slope > 0 else math.inf
-        step = step if low < step < high else (low + high) / 2
-        done = abs(step - mu) <= PRECISION * temperature + 1e-15 * abs(mu)
+        y = expit((eigenvalues - mu[..., None]) / temperature)
+        excess, slope = np.sum(y, axis=-1) - rank, np.sum(y * (1 - y), axis=-1) / temperature
+        low, high = np.where(excess > 0, mu, low), np.where(excess > 0, high, mu)
+        step = mu + excess / np.where(slope > 0, slope, 1.0)
+        within = (slope > 0) & (low < step) & (step < high)
+        step = np.where(done, mu, np.where(within, step, (low + high) / 2))
+        done = done | (np.abs(step - mu) <= PRECISION * temperature + 1e-15 * np.abs(mu))
         mu = step
-        if done:
+        if done.all():
             break
     return mu

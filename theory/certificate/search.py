@@ -116,9 +116,11 @@ class Attempt:
     limited: bool
 
     def run(self, temperatures: Sequence[float], evaluations: int) -> None:
-        """Go through the stages with equal shares of the evaluations."""
-        for temperature in temperatures:
-            self.point = self.climb.run(self.point, [temperature], max(1, evaluations // len(temperatures)))
+        """Go through the stages; what one leaves of its equal share of the evaluations, those after it share."""
+        stop = self.climb.evaluations + evaluations
+        for number, temperature in enumerate(temperatures):
+            share = (stop - self.climb.evaluations) // (len(temperatures) - number)
+            self.point = self.climb.run(self.point, [temperature], max(1, share))
             if self.climb.dual.cap < math.inf and (temperature <= COOL or not self.limited):
                 self._rescale()
 
