@@ -74,3 +74,11 @@ def divergence_terms(log_p: Array, log_q: Array) -> Array:
 def divergence(log_p: Array, log_q: Array) -> Array:
     """``KL(p || q)`` in nats over the last axis (+inf where q misses p's support): ``divergence_terms`` summed."""
     return namespace(log_p, log_q).sum(divergence_terms(log_p, log_q), axis=-1)
+
+
+def row_dots(x: Array, y: Array) -> Array:
+    """``sum_v x_v y_v`` over the last axis.
+
+    For a few long rows: ``vecdot`` would call BLAS for each, and wake its threads for microseconds of work.
+    """
+    return namespace(x, y).sum(x * y, axis=-1)

@@ -51,7 +51,7 @@ class DenseTable:
     def inner(self, logits: Array, start: int, stop: int) -> Array:
         """``sum_v p_cv A_cv`` for the contexts ``start:stop``, their finite logits A given; shape (stop - start,)."""
         xp = namespace(logits)
-        return xp.vecdot(xp.astype(self.p[start:stop, :], logits.dtype, copy=False), logits, axis=-1)
+        return logspace.row_dots(xp.astype(self.p[start:stop, :], logits.dtype, copy=False), logits)
 
     def residual(self, q: Array, start: int, stop: int) -> Array:
         """``q - p`` on contexts ``start:stop``, written over ``q`` where the library allows."""

@@ -37,6 +37,7 @@ from functools import cached_property
 
 import numpy as np
 
+from synth import logspace
 from synth._array import Array, device, namespace
 from theory.frozen.chart import Chart, Triple, combine
 from theory.frozen.secant import information, secants, strips, widening
@@ -170,7 +171,7 @@ class Curvature:
             pi = xp.astype(rows.weights, delta.dtype, copy=False)[:, None]
             for here in strips(delta):
                 part, w = delta[here, :] + dc[None, :], rows.w[here, :]
-                part -= xp.vecdot(w, part)[:, None] / rows.mass[here, :]
+                part -= logspace.row_dots(w, part)[:, None] / rows.mass[here, :]
                 part *= w
                 part *= pi[here, :]
                 delta[here, :] = part

@@ -33,7 +33,7 @@ def secants(log_p: Array, logits: Array) -> tuple[Array, Array, Array, Array, Ar
     R = q - p
     near = xp.abs(e) < NEAR
     w = xp.where(near, q * (1 + e / 2), -R / xp.where(near, xp.ones_like(e), e))
-    return R, w, xp.sum(w, axis=1), xp.sum(p * e + R, axis=1), -xp.vecdot(R, e)
+    return R, w, xp.sum(w, axis=1), xp.sum(p * e + R, axis=1), -logspace.row_dots(R, e)
 
 
 def information(w: Array, mass: Array, pi: Array) -> tuple[Array, Array, Array]:

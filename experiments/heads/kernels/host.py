@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.heads.kernels.plain import Kernel
+from synth import logspace
 from synth.table import Table
 
 STRIP_ENTRIES = 2**16
@@ -73,7 +74,7 @@ class HostKernel(Kernel):
         """``Q (dA - Q . dA)``, written over ``change``."""
         for here in _strips(Q):
             strip, q = change[here], Q[here]
-            strip -= np.vecdot(q, strip)[:, None]
+            strip -= logspace.row_dots(q, strip)[:, None]
             strip *= q
         return change
 
