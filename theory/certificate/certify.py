@@ -35,7 +35,7 @@ def certify(
     bound holds for that class; without, for all heads.  A table with zeros is bounded on a block without.
 
     Runs where the distribution lives, in float64.  Cost: per evaluation and metric one symmetric eigenvalue problem of
-    size min(C, V), and O(C V) beyond; memory about 20 + 40 K tables (L-BFGS keeps 20 pairs).
+    size min(C, V), and O(C V) beyond; memory about 20 + 45 K tables (L-BFGS keeps 20 pairs).
     Raises ``ValueError`` when the head is for another table; status ``not_applicable`` where no block is positive.
     """
     spec.check_against(distribution)
