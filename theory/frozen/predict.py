@@ -1,12 +1,13 @@
 """The whole curve of loss against rank, predicted without training a head, between bounds.
 
-For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, the weighted
-distance that the secant model leaves after a few steps from the best truncation; a proved interval for heads of a
-stated curvature; a predicted one; and the loss to expect on contexts not seen.
+For each rank: two closed forms from moments (half the tail; clustered Fisher weights); a point prediction, between
+the loss after a few secant steps from the best truncation and what their model leaves of it; a proved interval for
+heads of a stated curvature; a predicted one; and the loss to expect on contexts not seen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from theory.frozen.sample import Estimate, cross_validated, extrapolated, optimi
 from theory.frozen.uppers import best_truncation
 
 ALLOWANCE = 0.2
-"""Share of the prediction by which the interval goes further down than its distance to the upper end."""
+"""Share of what the model leaves by which the interval goes further down."""
 
 ERRORS = 3.0
 """Standard errors by which the held-out interval is widened."""
@@ -142,19 +143,26 @@ def _point(
     """One rank, given the point below it."""
     path = _descended(problem, rank, effort)
     found = excess(problem.in_float64, path.head)
-    head, upper, predicted = path.head, found.gap, path.predicted
+    head, upper = path.head, found.gap
     if below is not None and below.upper < upper:  # a head of smaller rank is one of this rank
         head, found, upper = below.witness, below.excess, below.upper
-    ceiling = upper if below is None else min(upper, below.predicted)
-    predicted = min(predicted, ceiling)
+    left = max(0.0, min(path.left, upper))
+    predicted = math.sqrt(left * max(0.0, upper))
+    predicted = predicted if below is None else min(predicted, below.predicted)
     curvature = effort.curvature or effort.margin * found.curvature
     lower = frozen_catalogue["frozen-lower"](problem, FrozenSpec(rank, curvature)).value if effort.floor else 0.0
     predicted = max(predicted, min(lower, upper))
-    low = max(0.0, lower, (1 - ALLOWANCE) * predicted - (upper - predicted))
-    held_out = _held_out(problem, head, rank, (predicted, upper), effort) if effort.folds else None
+    low = max(0.0, lower, (1 - ALLOWANCE) * left - (upper - left) / 2)
+    held_out = _held_out(problem, head, rank, (left, predicted, upper), effort) if effort.folds else None
     return FrozenPoint(
         rank, predicted, *closed, lower, upper, min(low, predicted), curvature, head, found, held_out, path.passes
     )
+
+
+# The secant model is quadratic in the errors of logits.  The loss is that where they are small, and linear where a
+# token is far too improbable: of an error halved it keeps a half, where the model keeps a quarter.  So the share that
+# will be left lies between the model's and its square root.  The geometric mean of the loss at the witness and what the
+# model leaves of it, that square root, predicts the minimum; where the two are close it makes no difference.
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +170,7 @@ class Path:
     """Truncation and secant steps: the last head, what the model says is left there, the work."""
 
     head: FrozenHead
-    predicted: float
+    left: float
     passes: int
 
 
@@ -190,16 +198,16 @@ def _descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
 
 
 def _held_out(
-    problem: FrozenProblem, head: FrozenHead, rank: int, inside: tuple[float, float], effort: Effort
+    problem: FrozenProblem, head: FrozenHead, rank: int, inside: tuple[float, float, float], effort: Effort
 ) -> HeldOut:
     """Both corrections of ``theory.frozen.sample``."""
     folds = min(effort.folds, problem.rows)
     split = cross_validated(problem, lambda part: descended(part, rank, effort), folds, effort.seed)
     chart = Chart(problem, information(problem))
     first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations)
-    predicted, upper = inside
+    left, predicted, upper = inside
     point = extrapolated(predicted, split, folds)
-    bottom = min(predicted - (upper - predicted) + first.value, point.value)
+    bottom = min(left - (upper - left) + first.value, point.value)
     top = max(split.value, point.value)
     low = max(0.0, bottom - ERRORS * float(np.hypot(split.error, first.error)))
     return HeldOut(point.value, low, top + (top - bottom) / 2 + ERRORS * split.error, split, first)
