@@ -197,7 +197,7 @@ How far [conjugate certificates](../theorems/conjugate-certificate.md) are below
 floor over the certificate, 1 proves the fit globally optimal in its class. *in class* says whether the fitted head,
 which no limit was imposed on, lies in the class of the certificate; where it does not, the ratio compares with a floor
 that may be lower than that of the class, and *ratio in class* takes a head near the fitted one that lies in the class
-(the gap plus a penalty beyond the limit, descended from the fit). Laws:
+(the gap plus a penalty beyond the limit, descended from the fit; inf where that finds none). Laws:
 `families.zipf(contexts=60, vocab=40, rank=40, scale=scale)`, whose interaction logits have standard deviation `scale`.
 Every certificate was verified. Made by `python -m tests.bench.certificate`; seconds are processor seconds, one thread.
 """
