@@ -35,7 +35,7 @@ class CompressConfig:
     text: Path | None = None
     """A text file to fit on and to evaluate on; Moby Dick by default."""
     method: Literal["truncated", "newton", "trained"] = "newton"
-    """Best truncation, two Newton steps from it, or trained on the sample from there."""
+    """Best truncation, two secant (Gauss-Newton) steps from it, or trained on the sample from there."""
     tokens: int = 2000
     """Contexts to fit on."""
     held_out: int = 4000

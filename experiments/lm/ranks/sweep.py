@@ -3,7 +3,7 @@
 For each rank, on a sample of N contexts, the target being the model's own laws ("soft") or the next tokens ("hard"):
 
 - ``raw``, ``whitened``, ``unigram``, ``information``: the head truncated in these metrics (``theory.frozen.metrics``);
-- ``predicted``: the witness of the prediction, a truncation and a few Newton steps;
+- ``predicted``: the witness of the prediction, a truncation and a few secant steps;
 - ``trained``: ``experiments.heads.frozen`` from the lowest of the truncation, the fit of the rank below, ``predicted``;
 - ``literal``: the recipe of the paper on a small budget.
 
