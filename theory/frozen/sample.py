@@ -13,7 +13,7 @@ is the residual ``(q_n - p_n)`` times features: ``I`` vanishes with the misfit, 
 1. Signs.  For independent random signs, ``E |sum_n pi_n xi_n grad l_n|^2_{J^-1} = tr(J^-1 I) / N``: the decrement of
    one signed gradient is an unbiased estimate, and a few give a standard error.  The expansion is of first order in
    1/N, taken at a head that has seen the sample: it is too low where heads overfit.
-2. Splits.  K times a closed form with its Newton steps is made on all rows but a K-th, and evaluated there.  Its heads
+2. Splits.  K times a closed form with its secant steps is made on all rows but a K-th, and evaluated there.  Its heads
    have seen ``N (1 - 1/K)`` rows; as far as the excess falls as 1/N, with ``in = G - c/N`` and
    ``split = G + c / (N (1 - 1/K))``,
 
@@ -70,7 +70,7 @@ def extrapolated(inside: float, split: Estimate, folds: int) -> Estimate:
 
 
 def optimism(curvature: Curvature, draws: int, seed: int = 0, iterations: int = 15) -> Estimate:
-    """``tr(J^-1 I) / N`` by random signs, Gauss-Newton for J: held-out less in-sample loss to first order.
+    """``tr(J^-1 I) / N`` by random signs, the secant form for J: held-out less in-sample loss to first order.
 
     Cost: ``draws * iterations`` passes.  Raises ``ValueError`` unless ``draws >= 2`` (an error needs two).
     """

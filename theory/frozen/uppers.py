@@ -1,4 +1,4 @@
-"""Upper bounds on ``g_X(r)``: truncations in four metrics, their smoothness bound, and one Newton step beyond.
+"""Upper bounds on ``g_X(r)``: truncations in four metrics, their smoothness bound, and one secant step beyond.
 
 Notation: ``Sigma`` second moment of the features about their mean (about 0 without a bias), ``J = I - 11'/V``,
 ``tail_r`` the energy beyond the first r singular values; see ``theory.frozen.metrics``.
@@ -118,7 +118,7 @@ def frozen_information(problem: FrozenProblem, spec: FrozenSpec) -> Claim:
 
 @frozen_catalogue.register("frozen-newton", Side.UPPER)
 def frozen_newton(problem: FrozenProblem, spec: FrozenSpec) -> Claim:
-    r"""The gap after one damped Newton step from the best of the truncations.
+    r"""The gap after one damped secant step from the best of the truncations.
 
     Setting: features (N, D), full head W.
     Statement: $g_X(r) \le \mathrm{gap}$ of the head that a damped Gauss-Newton step with secant weights leads to.
