@@ -67,23 +67,18 @@ def _tick(axis: Any, ranks: list[int]) -> None:
 def _by_rank(axis: Any, lines: Any) -> None:
     """Figure 6: cross-entropy of the next token, held out, by rank."""
     alone = lines["rank"].nunique() == 1  # no line to see
+    full = lines[lines["head"] == "full"]["out_loss"].iloc[0]
+    top = lines[lines["head"].isin(["trained", "unigram"])]["out_loss"].max() + 1  # above it, the legend
     for name, (colour, usual, label) in STYLES.items():
         own, marker = lines[lines["head"] == name].sort_values("rank"), "o" if alone else usual
-        if len(own):
-            axis.errorbar(
-                own["rank"],
-                own["out_loss"],
-                own["out_loss_stderr"],
-                color=colour,
-                marker=marker,
-                ms=3,
-                lw=1,
-                label=label,
-            )
-    full = lines[lines["head"] == "full"]["out_loss"].iloc[0]
+        if not len(own):
+            continue
+        loss, error = own["out_loss"], own["out_loss_stderr"]
+        far = f" (off the axis, from {loss.min():.1f})" if loss.min() > top else ""
+        shown = loss.where(loss <= top)
+        axis.errorbar(own["rank"], shown, error, color=colour, marker=marker, ms=3, lw=1, label=label + far)
     axis.axhline(full, color="#999999", lw=0.8, ls="--", label="full head")
-    worst = lines[lines["head"].isin(["trained", "unigram"])]["out_loss"].max()
-    axis.set(xscale="log", xlabel="rank r", ylabel="loss held out, nats per token", ylim=(full - 0.2, worst + 1.5))
+    axis.set(xscale="log", xlabel="rank r", ylabel="loss held out, nats per token", ylim=(full - 0.2, top + 1))
     axis.set_title("loss by rank (their Figure 6)", loc="left")
     axis.legend(frameon=False, fontsize=5.5)
 
@@ -118,7 +113,7 @@ def _predicted(axis: Any, own: Any, lines: Any) -> None:
     )  # fmt: skip
     axis.set(xscale="log", yscale="log", xlabel="rank r", ylabel="divergence from the full head, nats")
     axis.set_title("predicted without training", loc="left")
-    axis.legend(frameon=False, fontsize=5.5)
+    axis.legend(frameon=False, fontsize=5.5, loc="lower left")
 
 
 def _by_size(axis: Any, curve: Any, heads: Any) -> None:
