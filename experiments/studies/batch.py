@@ -81,14 +81,20 @@ def work(batch: Batch) -> Report:
 
 
 def end_with(parent: int) -> None:
-    """Make this worker process end when ``parent``, which started it, does: nobody would wait for its work."""
+    """Make this worker process end when ``parent``, which started it, does: nobody would wait for its work.
+
+    An interrupt that reaches the worker here, before it has any, ends it without a word.
+    """
 
     def follow() -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+    try:
+        threading.Thread(target=follow, daemon=True).start()
+    except KeyboardInterrupt:
+        os._exit(1)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -92,3 +94,17 @@ def test_an_interrupt_stops_at_once_and_loses_nothing(tmp_path):
     contents = ordeal.store.read()
     assert contents.damaged == 0
     assert 0 < len(contents.entries) < 200
+
+
+def test_a_worker_interrupted_while_it_starts_says_nothing():
+    """Between its start and its first trial an interrupt finds the worker in its initializer."""
+    code = (
+        "import os, threading\n"
+        "from experiments.studies.batch import end_with\n"
+        "def interrupted(self):\n"
+        "    raise KeyboardInterrupt\n"
+        "threading.Thread.start = interrupted\n"
+        "end_with(os.getppid())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
