@@ -66,21 +66,29 @@ def _tick(axis: Any, ranks: list[int]) -> None:
 
 def _by_rank(axis: Any, lines: Any) -> None:
     """Figure 6: cross-entropy of the next token, held out, by rank."""
-    alone = lines["rank"].nunique() == 1  # no line to see
     full = lines[lines["head"] == "full"]["out_loss"].iloc[0]
     top = lines[lines["head"].isin(["trained", "unigram"])]["out_loss"].max() + 1  # above it, the legend
-    for name, (colour, usual, label) in STYLES.items():
-        own, marker = lines[lines["head"] == name].sort_values("rank"), "o" if alone else usual
+    for name, (colour, marker, label) in STYLES.items():
+        own = lines[lines["head"] == name].sort_values("rank")
         if not len(own):
             continue
-        loss, error = own["out_loss"], own["out_loss_stderr"]
-        far = f" (off the axis, from {loss.min():.1f})" if loss.min() > top else ""
-        shown = loss.where(loss <= top)
-        axis.errorbar(own["rank"], shown, error, color=colour, marker=marker, ms=3, lw=1, label=label + far)
+        shown = own["out_loss"].where(own["out_loss"] <= top)
+        axis.errorbar(
+            own["rank"], shown, own["out_loss_stderr"], color=colour, ms=3, lw=1, label=label + _beyond(own, top),
+            marker=marker if shown.notna().sum() > 1 else "o",
+        )  # fmt: skip
     axis.axhline(full, color="#999999", lw=0.8, ls="--", label="full head")
     axis.set(xscale="log", xlabel="rank r", ylabel="loss held out, nats per token", ylim=(full - 0.2, top + 1))
     axis.set_title("loss by rank (their Figure 6)", loc="left")
     axis.legend(frameon=False, fontsize=5.5)
+
+
+def _beyond(own: Any, top: float) -> str:
+    """What the legend says of losses above the axis."""
+    least, most = own["out_loss"].min(), own["out_loss"].max()
+    if most <= top:
+        return ""
+    return f" (off the axis, from {least:.1f})" if least > top else f" (up to {most:.1f})"
 
 
 def _by_w_error(axis: Any, own: Any, lines: Any) -> None:
