@@ -11,10 +11,11 @@ from experiments.heads import Options
 from experiments.heads.frozen import fit_frozen
 from synth import ContextualDistribution
 from tests.theory.frozen_worlds import problem, random_head
-from theory.frozen import METRICS, FrozenHead, FrozenProblem, Passes, excess, newton_step
-from theory.frozen.chart import Chart
+from theory.frozen import METRICS, Effort, FrozenHead, FrozenProblem, Passes, excess, newton_step, predict_curve
+from theory.frozen.chart import Chart, combine
 from theory.frozen.curvature import Curvature
 from theory.frozen.newton import DAMPINGS, Step, left_over, solve
+from theory.frozen.predict import descended
 
 EASY = problem(5, rows=50, width=4, vocab=6, scale=0.7)
 
@@ -53,6 +54,13 @@ def test_a_prediction_is_never_above_what_was_reached(gap, left, damping):
     assert step.predicted == min(gap, left)
 
 
+class Flatter(Curvature):
+    """A form one per cent too flat: the model would end below zero."""
+
+    def product(self, direction, damping=0.0):
+        return combine(super().product(direction, damping), -0.01, super().product(direction, damping))
+
+
 @pytest.mark.parametrize("nearness", [0.1, 1.0])
 def test_the_model_is_zero_at_the_target(nearness):
     """A head of full rank can reach the target along a line: the model then leaves nothing."""
@@ -63,7 +71,8 @@ def test_the_model_is_zero_at_the_target(nearness):
     curvature = Curvature(chart, chart.enter(head))
     _, decrement = solve(curvature, curvature.gradient, 0.0, 200)
     assert decrement == pytest.approx(curvature.jeffreys, rel=1e-4, abs=0)
-    assert 1.01 * decrement > curvature.jeffreys * (1 + 1e-4)  # a form one per cent too flat would be caught
+    flat = Flatter(chart, curvature.point)
+    assert solve(flat, flat.gradient, 0.0, 200)[1] > 1.005 * curvature.jeffreys
     assert left_over(world, head, metric, 200) <= 1e-4 * curvature.gap
 
 
@@ -85,3 +94,13 @@ def test_the_search_for_a_damping_begins_below_the_last():
     again = newton_step(world, head, metric, last=afresh.damping)
     assert (again.damping, again.gap) == (afresh.damping, afresh.gap)
     assert again.passes < afresh.passes
+
+
+@pytest.mark.parametrize("world", [EASY, peaked()], ids=["easy", "peaked"])
+def test_a_prediction_is_the_mean_of_what_was_reached_and_what_is_left(world):
+    effort = Effort(folds=0, floor=False)
+    (point,) = predict_curve(world, [2], effort)
+    left = left_over(world, descended(world, 2, effort), METRICS["information"](world), effort.last)
+    assert left < point.upper
+    assert point.predicted == pytest.approx(np.sqrt(left * point.upper), rel=1e-9, abs=0)
+    assert point.low == pytest.approx(max(0.0, 0.8 * left - (point.upper - left) / 2), rel=1e-9, abs=0)

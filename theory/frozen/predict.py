@@ -160,9 +160,9 @@ def _point(
 
 
 # The secant model is quadratic in the errors of logits.  The loss is that where they are small, and linear where a
-# token is far too improbable: of an error halved it keeps a half, where the model keeps a quarter.  So the share that
-# will be left lies between the model's and its square root.  The geometric mean of the loss at the witness and what the
-# model leaves of it, that square root, predicts the minimum; where the two are close it makes no difference.
+# token is far too improbable: of an error halved it keeps a half, where the model keeps a quarter: the square root of
+# the share that the model leaves.  That square root of the loss at the witness, the geometric mean of the two, is the
+# prediction.  A rule, not a bound: trained heads have ended on either side; where the two are close it hardly matters.
 
 
 @dataclass(frozen=True, eq=False)

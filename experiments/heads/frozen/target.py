@@ -52,7 +52,7 @@ def resolve(features: Any, target: Target) -> tuple[Array, ContextualDistributio
 
 def in_precision(array: Array, distribution: ContextualDistribution) -> Array:
     """The array in float32 where the distribution is, else in float64."""
-    single = str(distribution.weights.dtype).endswith("float32")
+    single = distribution.weights.dtype == namespace(distribution.weights).float32
     xp = namespace(array)
     return xp.astype(array, xp.float32 if single else xp.float64, copy=False)
 
