@@ -109,7 +109,8 @@ def completion(arguments: list[str]) -> None:
 
     from experiments.completion import CompletionConfig, script
 
-    print(script(tyro.cli(CompletionConfig, args=arguments, prog="rankfloor completion").shell), end="")
+    config = tyro.cli(CompletionConfig, args=arguments, prog="rankfloor completion")
+    print(script(config.shell, list(COMMANDS), main), end="")
 
 
 def deferred(name: str, module: str) -> Callable[[list[str]], int | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
 
-from experiments.completion.rows import all_rows
+from experiments.completion.rows import Main, all_rows
 from experiments.completion.shells import SHELLS
 
 
@@ -28,6 +29,9 @@ class CompletionConfig:
     """The shell that is to read it."""
 
 
-def script(shell: str) -> str:
-    """The script for ``shell``: bash, zsh or fish.  Every command is imported for it, which takes seconds."""
-    return SHELLS[shell](all_rows())
+def script(shell: str, commands: Sequence[str], main: Main) -> str:
+    """The script for ``shell`` (bash, zsh or fish) that completes the ``commands`` that ``main`` carries out.
+
+    Every command is imported for it, which takes seconds.
+    """
+    return SHELLS[shell](all_rows(commands, main))

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
+
+Main = Callable[[Sequence[str]], int]
+"""What runs a command line."""
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*")
 CHOICES = re.compile(r"(--[a-z][a-z0-9.-]*) \[?\{([^}|]+,[^}|]+)\}")
 FIRST = re.compile(r"usage: [\w ]+ (?:\[[^]]*\] )*\{([\w,-]+)\}")
 
 
-def all_rows() -> dict[str, list[str]]:
-    """The rows of all commands."""
-    from experiments.cli import COMMANDS
+def all_rows(commands: Sequence[str], main: Main) -> dict[str, list[str]]:
+    """The rows of all commands that ``main`` carries out, and of those of ``lm``."""
     from experiments.lm.cli import SUBCOMMANDS
 
-    rows = {"|": list(COMMANDS), "|-": ["--help"]}
-    for command in [*COMMANDS, *(f"lm {name}" for name in SUBCOMMANDS)]:
-        rows |= rows_of(command, help_of(command))
+    rows = {"|": list(commands), "|-": ["--help"]}
+    for command in [*commands, *(f"lm {name}" for name in SUBCOMMANDS)]:
+        rows |= rows_of(command, help_of(command, main))
     return rows | {"lm|": list(SUBCOMMANDS)} | _names()
 
 
-def help_of(command: str) -> str:
+def help_of(command: str, main: Main) -> str:
     """What ``rankfloor COMMAND --help`` prints, without its example."""
-    from experiments.cli import main
-
     said = io.StringIO()
     with redirect_stdout(said), suppress(SystemExit):  # parsers of arguments end so after their help
         main([*command.split(), "--help"])

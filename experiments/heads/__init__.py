@@ -1,5 +1,6 @@
 """Softmax heads fitted to their loss floor: objective, metrics, solver, certificate, ladder."""
 
+from experiments.heads.blocks import ContextBlocks, ExactBlocks
 from experiments.heads.certified import certified
 from experiments.heads.curve import FitStore, climb, come_down, ladder
 from experiments.heads.descent import Options
@@ -9,6 +10,8 @@ from experiments.heads.objective import Objective
 from experiments.heads.solver import fit
 
 __all__ = [
+    "ContextBlocks",
+    "ExactBlocks",
     "Fit",
     "FitStatus",
     "FitStore",

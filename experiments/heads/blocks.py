@@ -17,12 +17,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.heads.metric import NARROW, AveragedMetric, identity
+from experiments.heads.metric import NARROW, AveragedMetric, Metrics, WhitenedMetric, identity, metrics_of
 from experiments.heads.objective import Evaluation, Objective
 from synth._array import Array, device, like, namespace
 
 AVERAGED_SHARE = 0.1
 """Share of the averaged metric added to the exact blocks; much less stalls the line search on peaky laws."""
+
+WHITENED_ITERATIONS, WHITENED_HISTORY = 120, 20
+"""Iterations on the whitened metric, where P has zeros, before exact blocks take over, and the pairs that L-BFGS keeps:
+all it learns of the curvature then comes from them."""
 
 
 class ExactBlocks:
@@ -81,6 +85,15 @@ class ContextBlocks:
         states = objective.size - objective.vocab * objective.columns
         chunk = (objective.vocab + objective.step) * objective.columns * (objective.columns + 1) // 2
         return 4 * (3 * states * objective.dim + chunk + 2 * objective.step * objective.vocab)
+
+
+@metrics_of.register(Objective)
+def metrics_of_plain_heads(objective: Objective) -> Metrics:
+    """Blocks, and before them the averaged metric, or the whitened one where P has zeros and no ridge helps."""
+    refined = ExactBlocks, ContextBlocks
+    if objective.distribution.is_positive or objective.ridge:
+        return Metrics(AveragedMetric, refined, max(20, objective.dim // 2))
+    return Metrics(WhitenedMetric, refined, WHITENED_ITERATIONS, WHITENED_HISTORY)
 
 
 def apply_blocks(blocks: Array, rows: Array) -> Array:

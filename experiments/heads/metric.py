@@ -6,23 +6,20 @@ averaged curvature then grows too and holds every step back, so ``WhitenedMetric
 and tokens occur, serves at first.  ``experiments.heads.blocks`` refines either by exact Gauss-Newton blocks.  Each acts
 as the initial inverse Hessian of L-BFGS and as the preconditioner of the Newton certificate.
 
-These serve ``Objective``; another kind of objective (a ``Problem``) names its own.
+Which metrics serve a kind of objective is registered (``metrics_of``) beside the best of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any, Protocol
 
 from experiments.heads.objective import Evaluation, Objective
 from synth import ContextualDistribution
 from synth._array import Array, device, epsilon
 from theory import Head
-
-WHITENED_ITERATIONS, WHITENED_HISTORY = 120, 20
-"""Iterations on the whitened metric, where P has zeros, before exact blocks take over, and the pairs that L-BFGS keeps:
-all it learns of the curvature then comes from them."""
 
 
 class Metric(Protocol):
@@ -41,11 +38,6 @@ class Metric(Protocol):
 
 class Problem(Protocol):
     """What a descent needs of an objective other than ``Objective``."""
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics that serve it."""
-        ...
 
     @property
     def xp(self) -> Any:
@@ -190,15 +182,10 @@ class WhitenedMetric:
         return self.objective.join(gradient_H / self.objective.pi[:, None], gradient_W / self.objective.base[:, None])
 
 
-def metrics_of(objective: Objective | Problem) -> Metrics:
-    """The metrics that serve an objective: those of this file and of ``blocks``, or those it names itself."""
-    if isinstance(objective, Objective):
-        from experiments.heads.blocks import ContextBlocks, ExactBlocks
-
-        if objective.distribution.is_positive or objective.ridge:
-            return Metrics(AveragedMetric, (ExactBlocks, ContextBlocks), max(20, objective.dim // 2))
-        return Metrics(WhitenedMetric, (ExactBlocks, ContextBlocks), WHITENED_ITERATIONS, WHITENED_HISTORY)
-    return objective.metrics
+@singledispatch
+def metrics_of(objective: Any) -> Metrics:
+    """The metrics that serve an objective, by its class; a new kind of objective registers its own."""
+    raise TypeError(f"no metrics serve a {type(objective).__name__}; register some with metrics_of.register")
 
 
 def identity(xp: object, matrix: Array) -> Array:

@@ -50,7 +50,7 @@ ASKING = {"bash": (BASH, ["--norc", "-c"]), "zsh": (ZSH, ["-f", "-c"]), "fish": 
 
 @pytest.fixture(scope="module")
 def rows():
-    return all_rows()
+    return all_rows(list(COMMANDS), main)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from experiments.heads import FitStatus, Options
+from experiments.heads import descent as descent_module
+from experiments.heads import lbfgs as lbfgs_module
 from experiments.heads.frozen import Labels, fit_frozen, fit_full
-from experiments.heads.frozen import objective as objective_module
 from experiments.heads.frozen.information import FrozenInformation
 from experiments.heads.frozen.metric import FrozenAveraged
 from experiments.heads.frozen.problem import FrozenProblem
@@ -139,7 +140,8 @@ def test_peaked_laws_are_fitted_further_than_by_the_averaged_metric(monkeypatch)
     X, target = world(3.0, rows=200, width=12, vocab=300)
     start, few = fit_full(X, target), Options(memory=TIGHT, max_evaluations=60)
     fit = fit_frozen(X, target, 10, options=few, start=start)
-    monkeypatch.setattr(objective_module, "FROZEN_METRICS", Metrics(FrozenAveraged))
+    monkeypatch.setattr(descent_module, "metrics_of", lambda objective: Metrics(FrozenAveraged))
+    monkeypatch.setattr(lbfgs_module, "metrics_of", lambda objective: Metrics(FrozenAveraged))
     averaged = fit_frozen(X, target, 10, options=few, start=start)
     assert (fit.metric, averaged.metric) == ("information", "averaged")
     assert fit.gap < 0.7 * averaged.gap

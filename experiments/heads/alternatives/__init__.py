@@ -1,5 +1,6 @@
 """Heads beside softmax in the same arena: mixtures, sigsoftmax, learnt increasing functions of the logits."""
 
+from experiments.heads.alternatives.blocks import ScoreBlocks
 from experiments.heads.alternatives.catalogue import alternatives, make_kind
 from experiments.heads.alternatives.fit import AlternativeFit, fit_alternative
 from experiments.heads.alternatives.kind import Containment, Kind
@@ -13,6 +14,7 @@ __all__ = [
     "Containment",
     "Kind",
     "Parts",
+    "ScoreBlocks",
     "alternatives",
     "fit_alternative",
     "make_kind",

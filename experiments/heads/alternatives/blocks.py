@@ -19,7 +19,7 @@ import numpy as np
 from experiments.heads.alternatives.objective import AlternativeObjective, PartsMetric, chunks
 from experiments.heads.alternatives.parts import Parts
 from experiments.heads.blocks import AVERAGED_SHARE
-from experiments.heads.metric import regular
+from experiments.heads.metric import Metrics, metrics_of, regular
 from experiments.heads.objective import Evaluation
 
 
@@ -64,6 +64,12 @@ class ScoreBlocks:
         _, rows = next(chunks(objective.contexts, objective.vocab, kind))
         scores = 3 * rows * objective.vocab * (kind.states + kind.shared)
         return 8 * (3 * (objective.contexts * kind.states**2 + objective.vocab * kind.columns**2) + scores)
+
+
+@metrics_of.register(AlternativeObjective)
+def metrics_of_alternative_heads(objective: AlternativeObjective) -> Metrics:
+    """The averaged metric first, then Gauss-Newton blocks."""
+    return Metrics(PartsMetric, (ScoreBlocks,), 20, 20)
 
 
 def _token_blocks(weight: np.ndarray, factors: np.ndarray, lifted: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.heads.alternatives.kind import Kind
 from experiments.heads.alternatives.parts import Parts
-from experiments.heads.metric import Metrics, regular
+from experiments.heads.metric import regular
 from experiments.heads.objective import Evaluation
 from synth import ContextualDistribution
 
@@ -109,13 +109,6 @@ class AlternativeObjective:
     def size(self) -> int:
         """Number of unknowns."""
         return self.spec.size(self.contexts, self.vocab)
-
-    @property
-    def metrics(self) -> Metrics:
-        """The averaged metric first, then Gauss-Newton blocks."""
-        from experiments.heads.alternatives.blocks import ScoreBlocks
-
-        return Metrics(PartsMetric, (ScoreBlocks,), 20, 20)
 
     def rounding(self, gap: float) -> float:
         """What a difference of two gaps near ``gap`` may owe to rounding, nats."""

@@ -18,7 +18,7 @@ from functools import cached_property
 
 from experiments.heads.frozen.features import Factors, Whitened
 from experiments.heads.kernels import kernel_for
-from experiments.heads.metric import NARROW, Metrics
+from experiments.heads.metric import NARROW, Metrics, metrics_of
 from experiments.heads.objective import CHUNK_ENTRIES, Evaluation
 from synth import ContextualDistribution
 from synth._array import Array, device, epsilon, namespace
@@ -59,11 +59,6 @@ class FullObjective:
     def evaluations(self) -> float:
         """Gradient evaluations done so far, counted by their matrix products."""
         return self.work / 2
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics that serve it."""
-        return FULL_METRICS
 
     @cached_property
     def entropy(self) -> float:
@@ -188,5 +183,7 @@ class FullMetric:
         return gradient / self.diagonal
 
 
-FULL_METRICS = Metrics(FullMetric)
-"""What serves a ``FullObjective``; exact token blocks would take V e^2 numbers and are not worth their building."""
+@metrics_of.register(FullObjective)
+def metrics_of_full_heads(objective: FullObjective) -> Metrics:
+    """Its one metric; exact token blocks would take V e^2 numbers and are not worth their building."""
+    return Metrics(FullMetric)

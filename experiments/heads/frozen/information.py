@@ -19,16 +19,12 @@ Where a target is far from the head the curvature will be that of the target: ``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from experiments.heads.frozen.metric import FrozenAveraged, FrozenBlocks, Pencil
-from experiments.heads.metric import Metrics, identity
+from experiments.heads.frozen.objective import FrozenObjective
+from experiments.heads.metric import Metrics, identity, metrics_of
 from experiments.heads.objective import Evaluation
 from synth._array import Array
 from theory.frozen.secant import widening
-
-if TYPE_CHECKING:
-    from experiments.heads.frozen.objective import FrozenObjective
 
 LEAST = 1e-6
 """Share of a token's unigram probability that its information counts as at least."""
@@ -79,5 +75,7 @@ class FrozenInformation:
         return 0
 
 
-FROZEN_METRICS = Metrics(FrozenAveraged, (FrozenBlocks, FrozenInformation))
-"""What serves a ``FrozenObjective``."""
+@metrics_of.register(FrozenObjective)
+def metrics_of_frozen_heads(objective: FrozenObjective) -> Metrics:
+    """Exact blocks, or the information where those do not fit; the averaged metric before them."""
+    return Metrics(FrozenAveraged, (FrozenBlocks, FrozenInformation))

@@ -10,15 +10,12 @@ that makes one the identity and the other diagonal.  Centred features part the b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from experiments.heads.blocks import AVERAGED_SHARE, pairs, pairwise
+from experiments.heads.frozen.objective import FrozenObjective
 from experiments.heads.metric import NARROW, regular
 from experiments.heads.objective import Evaluation
 from synth._array import Array, device
-
-if TYPE_CHECKING:
-    from experiments.heads.frozen.objective import FrozenObjective
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,6 @@ which is ``ridge/2`` times the squared norm of the head on the features as they 
 from __future__ import annotations
 
 from experiments.heads.frozen.features import Factors, Whitened
-from experiments.heads.frozen.information import FROZEN_METRICS
-from experiments.heads.metric import Metrics
 from experiments.heads.objective import CHUNK_ENTRIES, Evaluation, Objective
 from synth import ContextualDistribution
 from synth._array import Array
@@ -57,11 +55,6 @@ class FrozenObjective:
         """Gradient evaluations done so far, counted by their matrix products."""
         share = self.width / self.vocab
         return (self.heads.work + self.maps * share) / (3 + 2 * share)
-
-    @property
-    def metrics(self) -> Metrics:
-        """The metrics that serve it."""
-        return FROZEN_METRICS
 
     def rounding(self, gap: float) -> float:
         """What a difference of two gaps near ``gap`` may owe to rounding, nats."""

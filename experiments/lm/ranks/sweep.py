@@ -13,6 +13,7 @@ All are scored on the sample and on contexts held out.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -40,11 +41,14 @@ from theory.frozen import (
 )  # fmt: skip
 from theory.spectrum import w_error
 
-KEPT = 2**29
-"""Entries up to which tables are kept between passes: 2 GiB in float32."""
+SHARE = 5
+"""One part in so many of this machine's memory, for a table between passes and for the solver's own workspace.
 
-MEMORY = 2**31
-"""Bytes for the solver's own workspace."""
+Four such parts at most are held at once: the laws and secant weights of the prediction, the target, the workspace.
+"""
+
+LEAST_MEMORY = 2**31
+"""Bytes of such a part at least, and where the system does not say how much memory there is."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Work:
     @property
     def options(self) -> Options:
         """Of the solver."""
-        return Options(tolerance=self.tolerance, max_evaluations=self.evaluations, memory=MEMORY)
+        return Options(tolerance=self.tolerance, max_evaluations=self.evaluations, memory=memory())
 
     @property
     def effort(self) -> Effort:
@@ -83,7 +87,16 @@ def full_head(material: Material, bias: bool = True) -> FrozenHead:
 def problem_of(material: Material, contexts: Contexts, bias: bool = True) -> FrozenProblem:
     """The full head above these contexts; its laws are the target."""
     full = full_head(material, bias)
-    return FrozenProblem.of(contexts.X.astype(np.float64), full.A, full.b, passes=Passes("float32", KEPT))
+    return FrozenProblem.of(contexts.X.astype(np.float64), full.A, full.b, passes=Passes("float32", memory() // 4))
+
+
+def memory() -> int:
+    """Bytes for one large table: a fifth of what this machine has, ``LEAST_MEMORY`` at least."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not a POSIX system
+        whole = 0
+    return max(LEAST_MEMORY, whole // SHARE)
 
 
 def sweep(material: Material, contexts: int, ranks: Sequence[int], work: Work, folder: SweepFolder) -> None:
