@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Any
 
 from theory import Bound, Head, HeadSpec
 from theory.sandwich import OPTIMAL
@@ -23,16 +25,40 @@ class FitStatus(Enum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A head fitted to its floor; ``gap`` and ``loss`` are nats per token, evaluated in float64.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """How a fit of any kind of head ended; ``gap`` and ``loss`` are nats per token, evaluated in float64.
 
-    ``gap`` is always a valid upper bound on the floor g(d).  ``certified_excess`` bounds, to leading order, the
-    distance to the *nearest* minimum (``nan`` where no certificate was reached); because a floor is never negative it
-    is at most ``gap``.  ``decrement`` is the stopping quantity of the last descent, ``trend`` the fall of the gap over
-    the last tenth of the evaluations.  ``spread`` is the difference between the worst and the best of those of the
-    ``starts`` starting points that were followed to the end; ``start`` and ``metric`` say which starting point won and
-    which metric served it.
+    ``gap`` is always a valid upper bound on the floor.  ``certified_excess`` bounds, to leading order, the distance of
+    what was minimised to the *nearest* minimum (``nan`` where no certificate was reached); because a floor is never
+    negative it is at most ``gap``.  ``decrement`` is the stopping quantity of the last descent, ``trend`` the fall of
+    the gap over the last tenth of the evaluations.  ``spread`` is the difference between the worst and the best of
+    those of the ``starts`` starting points that were followed to the end; ``start`` and ``metric`` say which starting
+    point won and which metric served it.
+    """
+
+    gap: float
+    loss: float
+    status: FitStatus
+    certified_excess: float = math.nan
+    decrement: float = math.nan
+    evaluations: float = 0.0
+    seconds: float = 0.0
+    trend: float = 0.0
+    start: str
+    metric: str = "none"
+    starts: int = 1
+    spread: float = 0.0
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """These fields by name, for a fit of another kind that ends like this one."""
+        return {field.name: getattr(self, field.name) for field in fields(Outcome)}
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Outcome):
+    """A head fitted to the floor g(d) of its class.
 
     ``lower`` is a proved lower bound on the floor of the class, where one was sought (``experiments.heads.certified``),
     and ``in_class`` says whether the head respects the limits of ``spec``: fitting does not impose them.
@@ -40,18 +66,6 @@ class Fit:
 
     spec: HeadSpec
     head: Head
-    gap: float
-    loss: float
-    status: FitStatus
-    certified_excess: float
-    decrement: float
-    evaluations: float
-    seconds: float
-    trend: float
-    start: str
-    metric: str
-    starts: int = 1
-    spread: float = 0.0
     lower: Bound | None = None
     in_class: bool = True
 

@@ -219,15 +219,14 @@ class Search:
         gap = head.gap(self.distribution)
         status, excess = _verdict(objective, trace, gap, excess, options)
         return Fit(
-            spec=self.spec,
-            head=head,
+            self.spec,
+            head,
             gap=gap,
             loss=self.distribution.entropy + gap,
             status=status,
             certified_excess=excess,
             decrement=trace.decrement,
             evaluations=objective.evaluations,
-            seconds=0.0,
             trend=trend(course),
             start=name,
             metric=plan_within(objective, options, 0, 0, 0).metric,
@@ -241,9 +240,16 @@ def _closed_form(objective: Objective, began: float) -> Fit:
     head = objective.head(objective.pack(Head(H, W, distribution.log_marginal if spec.bias else None)))
     gap = head.gap(distribution)
     return Fit(
-        spec, head, gap, distribution.entropy + gap, FitStatus.CONVERGED, 0.0, 0.0, 0.0, time.perf_counter() - began,
-        trend=0.0, start="closed form", metric="none",
-    )  # fmt: skip
+        spec,
+        head,
+        gap=gap,
+        loss=distribution.entropy + gap,
+        status=FitStatus.CONVERGED,
+        certified_excess=0.0,
+        decrement=0.0,
+        seconds=time.perf_counter() - began,
+        start="closed form",
+    )
 
 
 def _verdict(

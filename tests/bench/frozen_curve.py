@@ -80,17 +80,10 @@ def compare(
         seen.W,
         identity,
         seen.b,
-        0.0,
-        0.0,
-        0.0,
-        FitStatus.CONVERGED,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        "known",
-        "none",
+        gap=0.0,
+        loss=0.0,
+        status=FitStatus.CONVERGED,
+        start="known",
     )
     began = time.perf_counter()
     fits = frozen_curve(seen.X, target, ranks, options=TRAINED, start=full)

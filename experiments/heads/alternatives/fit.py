@@ -16,8 +16,8 @@ from experiments.heads.alternatives.kind import Kind
 from experiments.heads.alternatives.objective import AlternativeHead, AlternativeObjective
 from experiments.heads.alternatives.parts import Parts
 from experiments.heads.alternatives.softmax import Softmax, plain
-from experiments.heads.descent import Options, certified_descent, diverges, homotopy, trend
-from experiments.heads.fitted import Fit, FitStatus
+from experiments.heads.descent import Options, certified_descent, diverges, homotopy, plan_within, trend
+from experiments.heads.fitted import Fit, FitStatus, Outcome
 from experiments.heads.solver import fit
 from synth import ContextualDistribution
 from theory import Head, HeadSpec
@@ -27,8 +27,8 @@ HEAT, FINALISTS = 0.15, 2
 
 
 @dataclass(frozen=True, eq=False)
-class AlternativeFit:
-    """A head of some kind fitted to its floor; fields as in ``experiments.heads.Fit``.
+class AlternativeFit(Outcome):
+    """A head of some kind fitted to its floor.
 
     ``softmax_gap`` is the gap of the softmax head of the same width and bias.  The kind counts the unknowns:
     ``kind.states`` for each context, ``kind.columns`` for each token, ``kind.shared`` for all.
@@ -36,17 +36,6 @@ class AlternativeFit:
 
     kind: Kind
     head: AlternativeHead
-    gap: float
-    loss: float
-    status: FitStatus
-    certified_excess: float
-    decrement: float
-    evaluations: float
-    seconds: float
-    trend: float
-    start: str
-    starts: int = 1
-    spread: float = 0.0
     softmax_gap: float = math.nan
 
     @property
@@ -139,17 +128,7 @@ class Arena:
         """The softmax kind itself: the fit of ``experiments.heads``, as it is."""
         done = self.softmax_fit(self.kind.dim)
         head = AlternativeHead(self.kind, plain(self.softmax_head(self.kind.dim)))
-        return replace(
-            self._result(done.start, head, done.gap, done.status),
-            certified_excess=done.certified_excess,
-            decrement=done.decrement,
-            evaluations=done.evaluations,
-            seconds=done.seconds,
-            trend=done.trend,
-            starts=done.starts,
-            spread=done.spread,
-            softmax_gap=done.gap,
-        )
+        return AlternativeFit(self.kind, head, softmax_gap=done.gap, **done.outcome)
 
     def embedded(self) -> Iterator[AlternativeFit]:
         """The softmax heads that the kind contains and its closed forms, as they are."""
@@ -194,6 +173,7 @@ class Arena:
             decrement=trace.decrement,
             evaluations=objective.evaluations,
             trend=trend(course),
+            metric=plan_within(objective, options, 0, 0, 0).metric,
         )
 
     def finish(self, result: AlternativeFit, spent: Options) -> AlternativeFit:
@@ -206,4 +186,4 @@ class Arena:
 
     def _result(self, name: str, head: AlternativeHead, gap: float, status: FitStatus) -> AlternativeFit:
         loss = self.distribution.entropy + gap
-        return AlternativeFit(self.kind, head, gap, loss, status, math.nan, math.nan, 0.0, 0.0, 0.0, name)
+        return AlternativeFit(self.kind, head, gap=gap, loss=loss, status=status, start=name)

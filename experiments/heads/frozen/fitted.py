@@ -4,40 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.heads.fitted import FitStatus
+from experiments.heads.fitted import Outcome
 from synth._array import Array
 from theory import Head
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenFit:
+class FrozenFit(Outcome):
     """The head with logits ``X B' A' + 1 b'``: ``A`` (V, r), ``B`` (r, D), ``b`` (V,) or ``None``; float64.
 
-    ``gap`` and ``loss`` are nats per token of the factors as given, on the features as they came: above the entropy of
-    the target, and in all.  ``penalty`` is ``ridge/2 |A B|^2``; what is minimised is ``objective = gap + penalty``.
-    ``certified_excess`` bounds, to leading order, the distance of ``objective`` to the nearest minimum (``nan``: no
-    certificate was reached); for a full head, a convex problem, that is the only one.  ``decrement``, ``trend``,
-    ``spread`` and ``status`` are those of ``experiments.heads.Fit``; ``evaluations`` counts the descents at this rank,
-    ``seconds`` everything; ``start`` and ``metric`` say which starting point won and which metric served it.
+    ``gap`` and ``loss`` are those of the factors as given, on the features as they came.  ``penalty`` is
+    ``ridge/2 |A B|^2``; what is minimised is ``objective = gap + penalty``, and ``certified_excess`` speaks of that.
+    For a full head, a convex problem, the nearest minimum is the only one.  ``evaluations`` counts the descents at this
+    rank, ``seconds`` everything.
     """
 
     rank: int
     A: Array
     B: Array
     b: Array | None
-    gap: float
-    loss: float
-    penalty: float
-    status: FitStatus
-    certified_excess: float
-    decrement: float
-    evaluations: float
-    seconds: float
-    trend: float
-    start: str
-    metric: str
-    starts: int = 1
-    spread: float = 0.0
+    penalty: float = 0.0
 
     @property
     def W(self) -> Array:

@@ -149,9 +149,15 @@ def _unigram(problem: FrozenProblem) -> FrozenFit:
     unigram = like(problem.distribution.log_marginal, problem.X)
     factors = unigram[:, None][:, :0], problem.X[:0, :], unigram if problem.bias else None
     fit = FrozenFit(
-        0, *factors, gap=math.nan, loss=math.nan, penalty=0.0, status=FitStatus.CONVERGED, certified_excess=0.0,
-        decrement=0.0, evaluations=0.0, seconds=0.0, trend=0.0, start="closed form", metric="none",
-    )  # fmt: skip
+        0,
+        *factors,
+        gap=math.nan,
+        loss=math.nan,
+        status=FitStatus.CONVERGED,
+        certified_excess=0.0,
+        decrement=0.0,
+        start="closed form",
+    )
     return _measured(problem, factors, fit)
 
 
@@ -164,24 +170,21 @@ def _descend(problem: FrozenProblem, objective: FrozenObjective | FullObjective,
     if isinstance(objective, FrozenObjective) and metric == FrozenInformation.name and problem.soft:
         x = secant_steps(problem, objective, x)
     trace, excess, course = certified_descent(objective, x, problem.options, None)
+    factors = problem.leave(objective.factors(trace.x))
     fit = FrozenFit(
-        rank=objective.dim,
-        A=x,
-        B=x,
-        b=None,
+        objective.dim,
+        *factors,
         gap=math.nan,
         loss=math.nan,
-        penalty=math.nan,
         status=FitStatus.LIMIT,
         certified_excess=excess,
         decrement=trace.decrement,
         evaluations=objective.evaluations,
-        seconds=0.0,
         trend=trend(course),
         start=start,
         metric=metric,
     )
-    fit = _measured(problem, problem.leave(objective.factors(trace.x)), fit)
+    fit = _measured(problem, factors, fit)
     return _judged(problem, fit, diverges(objective, trace.x), trace.stalled)
 
 

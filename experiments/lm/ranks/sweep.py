@@ -188,11 +188,8 @@ class Trial:
 
 def _as_fit(head: FrozenHead) -> FrozenFit:
     """A known head as a start."""
-    return FrozenFit(
-        head.rank, head.A, head.B, head.b, gap=math.nan, loss=math.nan, penalty=0.0, status=FitStatus.LIMIT,
-        certified_excess=math.nan, decrement=math.nan, evaluations=0.0, seconds=0.0, trend=0.0, start="given",
-        metric="none",
-    )  # fmt: skip
+    factors = head.rank, head.A, head.B, head.b
+    return FrozenFit(*factors, gap=math.nan, loss=math.nan, status=FitStatus.LIMIT, start="given")
 
 
 def _held_out(found: HeldOut | None) -> dict[str, float | None]:
