@@ -13,6 +13,7 @@ import pytest
 from experiments.cli import main
 from experiments.lm.model import LanguageModel
 from experiments.lm.ranks import literal, score
+from experiments.lm.ranks import sweep as sweep_module
 from experiments.lm.ranks.command import RanksConfig, carry_out
 from experiments.lm.ranks.contexts import dealt
 from experiments.lm.ranks.literal import loss_and_gradients, peak_rate, schedule, train_literally
@@ -132,6 +133,18 @@ def test_hard_targets_are_fitted_to_the_next_tokens():
     trained = next(line for line in soft if line["head"] == "trained")
     assert trained["in_kl"] < by["trained"]["in_kl"]
     assert trained["in_loss"] > by["trained"]["in_loss"]
+
+
+@pytest.mark.parametrize(("pages", "bytes_"), [(2**24, 2**36 // 5), (2**10, 2**31), (None, 2**31)])
+def test_tables_are_kept_in_a_fifth_of_the_memory(pages, bytes_, monkeypatch):
+    def system(name):
+        if pages is None:
+            raise ValueError(f"unrecognized configuration name {name}")
+        return {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": pages}[name]
+
+    monkeypatch.setattr(sweep_module.os, "sysconf", system)
+    assert sweep_module.memory() == bytes_
+    assert Work().options.memory == bytes_
 
 
 def test_a_head_without_a_bias_has_none():
