@@ -34,6 +34,7 @@ from theory.frozen.chart import Chart, combine, inner
 from theory.frozen.curvature import Curvature
 from theory.frozen.newton import solve
 from theory.frozen.sample import extrapolated
+from theory.frozen.uppers import best_truncation
 
 WORLD = problem(5, rows=50, width=4, vocab=6, scale=0.7)
 QUICK = Effort(folds=0, floor=False)
@@ -164,6 +165,25 @@ def test_splits_evaluate_every_row_by_a_head_that_has_not_seen_it():
     assert found.value == pytest.approx(own, rel=identity(), abs=0)
 
 
+def test_rows_that_come_in_runs_count_as_one():
+    """A sample written down three times over says what it said, if the copies are named; taken apart, they leak."""
+    copies = np.repeat(np.arange(WORLD.rows), 3)
+    thrice = WORLD.subset(copies)
+
+    def fit(part):
+        return best_truncation(part, 2)[0]
+
+    once, named, leaking = cross_validated(WORLD, fit, 4), *(cross_validated(thrice, fit, 4, 0, run) for run in (3, 1))
+    assert (named.value, named.error) == pytest.approx((once.value, once.error), rel=LIBRARIES, abs=0)
+    assert leaking.value < 0.9 * once.value
+    alone, together, apart = (
+        optimism(curvature_at(world), 64, iterations=100, run=run)
+        for world, run in ((WORLD, 1), (thrice, 3), (thrice, 1))
+    )
+    assert (together.value, together.error) == pytest.approx((alone.value, alone.error), rel=1e-3, abs=0)
+    assert apart.value + 5 * apart.error < alone.value
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_the_curve_is_predicted_without_training(name):
     """Within 20 % to a quarter of the features and within 2x beyond; intervals hold the fits, in and out of sample."""
@@ -258,7 +278,9 @@ def test_another_library_gives_the_same_curve(convert):
         (lambda: predict_curve(WORLD, [2, 1]), "increasing"),
         (lambda: predict_curve(WORLD, [9]), "between 0 and min"),
         (lambda: Effort(steps=0), "must be >= 1"),
+        (lambda: Effort(run=0), "must be >= 1"),
         (lambda: cross_validated(WORLD, lambda part: None, 1), "folds"),
+        (lambda: cross_validated(WORLD, lambda part: None, 3, run=25), "number of runs 2"),
         (lambda: optimism(curvature_at(WORLD), 1), "at least 2"),
     ],
 )

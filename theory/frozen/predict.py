@@ -37,8 +37,9 @@ class Effort:
 
     ``steps`` secant steps of ``iterations`` passes, and ``last`` passes for what is left after them; ``clusters`` of
     contexts for the closed form; ``curvature`` of the class the lower bound speaks of (default: ``margin`` times that
-    of the witness); ``folds`` of the splits (0: no held-out prediction) and ``draws`` of random signs; ``floor``:
-    whether to compute the lower bound at all.
+    of the witness); ``folds`` of the splits (0: no held-out prediction) and ``draws`` of random signs; ``run``: rows
+    after one another that belong together, as in a window of text, for splits and signs; ``floor``: whether to compute
+    the lower bound at all.
     """
 
     steps: int = 2
@@ -49,12 +50,14 @@ class Effort:
     margin: float = 0.75
     folds: int = 5
     draws: int = 4
+    run: int = 1
     seed: int = 0
     floor: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.iterations, self.last, self.clusters) < 1 or self.folds < 0 or not 0 < self.margin <= 1:
-            raise ValueError("steps, iterations, last and clusters must be >= 1, folds >= 0 and margin in (0, 1]")
+        least = min(self.steps, self.iterations, self.last, self.clusters, self.run)
+        if least < 1 or self.folds < 0 or not 0 < self.margin <= 1:
+            raise ValueError("steps, iterations, last, clusters and run must be >= 1, folds >= 0 and margin in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,12 @@ def _descended(problem: FrozenProblem, rank: int, effort: Effort) -> Path:
 def _held_out(
     problem: FrozenProblem, head: FrozenHead, rank: int, inside: tuple[float, float, float], effort: Effort
 ) -> HeldOut:
-    """Both corrections of ``theory.frozen.sample``."""
+    """Both corrections of ``theory.frozen.sample``; runs are cut shorter where they would be fewer than folds."""
     folds = min(effort.folds, problem.rows)
-    split = cross_validated(problem, lambda part: descended(part, rank, effort), folds, effort.seed)
+    run = min(effort.run, problem.rows // folds)
+    split = cross_validated(problem, lambda part: descended(part, rank, effort), folds, effort.seed, run)
     chart = Chart(problem, information(problem))
-    first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations)
+    first = optimism(Curvature(chart, chart.enter(head)), effort.draws, effort.seed, effort.iterations, run)
     left, predicted, upper = inside
     point = extrapolated(predicted, split, folds)
     bottom = min(left - (upper - left) + first.value, point.value)

@@ -18,6 +18,10 @@ is the residual ``(q_n - p_n)`` times features: ``I`` vanishes with the misfit, 
    ``split = G + c / (N (1 - 1/K))``,
 
        held out at N  =  in + 2c/N  =  in + 2 (K - 1) / (2K - 1) (split - in).
+
+Contexts of one window of text resemble one another: a head that has seen a neighbour has half seen the row.  Where
+rows come in *runs* (windows, one after the other), folds keep runs whole, a run takes one sign, and standard errors are
+those of sums over runs.
 """
 
 from __future__ import annotations
@@ -43,24 +47,36 @@ class Estimate:
     error: float
 
 
+def runs(rows: int, length: int) -> np.ndarray:
+    """The run (rows,) that each row belongs to: runs of ``length`` rows, the last perhaps shorter."""
+    return np.arange(rows) // length
+
+
 def cross_validated(
-    problem: FrozenProblem, fit: Callable[[FrozenProblem], FrozenHead], folds: int, seed: int = 0
+    problem: FrozenProblem, fit: Callable[[FrozenProblem], FrozenHead], folds: int, seed: int = 0, run: int = 1
 ) -> Estimate:
     """Loss of ``fit`` on rows it has not seen: every row once, by the head of the other folds.
 
-    The standard error is that of a weighted mean of independent rows, ``sqrt(sum pi_n^2 (KL_n - mean)^2)``; the
-    overlap of the training rows is not in it.  Cost: ``folds`` fits.  Raises ``ValueError`` unless 2 <= folds <= N.
+    The standard error is that of a weighted mean of independent runs of ``run`` rows,
+    ``sqrt(sum_runs (sum_n pi_n (KL_n - mean))^2)``; the overlap of the training rows is not in it.  Cost: ``folds``
+    fits.  Raises ``ValueError`` unless there are at least two folds and as many runs.
     """
-    if not 2 <= folds <= problem.rows:
-        raise ValueError(f"folds must lie between 2 and the number of rows {problem.rows}, found {folds}")
-    shuffled, losses = np.random.default_rng(seed).permutation(problem.rows), np.zeros(problem.rows)
+    of_row = runs(problem.rows, run)
+    count = int(of_row[-1]) + 1
+    if not 2 <= folds <= count:
+        raise ValueError(
+            f"folds must lie between 2 and the number of runs {count} ({problem.rows} rows in runs of {run}), "
+            f"found {folds}"
+        )
+    shuffled, losses = np.random.default_rng(seed).permutation(count), np.zeros(problem.rows)
     for fold in range(folds):
-        unseen = np.sort(shuffled[fold::folds])
-        head = fit(problem.subset(np.setdiff1d(shuffled, unseen)))
-        losses[unseen] = excess(problem.subset(unseen), head).by_row
+        unseen = np.isin(of_row, shuffled[fold::folds])
+        head = fit(problem.subset(np.flatnonzero(~unseen)))
+        losses[unseen] = excess(problem.subset(np.flatnonzero(unseen)), head).by_row
     pi = to_numpy(problem.weights)
     mean = float(pi @ losses)
-    return Estimate(mean, math.sqrt(float(np.sum(pi**2 * (losses - mean) ** 2))))
+    sums = np.bincount(of_row, pi * (losses - mean))
+    return Estimate(mean, math.sqrt(float(sums @ sums)))
 
 
 def extrapolated(inside: float, split: Estimate, folds: int) -> Estimate:
@@ -69,15 +85,18 @@ def extrapolated(inside: float, split: Estimate, folds: int) -> Estimate:
     return Estimate(inside + share * (split.value - inside), share * split.error)
 
 
-def optimism(curvature: Curvature, draws: int, seed: int = 0, iterations: int = 15) -> Estimate:
+def optimism(curvature: Curvature, draws: int, seed: int = 0, iterations: int = 15, run: int = 1) -> Estimate:
     """``tr(J^-1 I) / N`` by random signs, the secant form for J: held-out less in-sample loss to first order.
+
+    One sign for each run of ``run`` rows.
 
     Cost: ``draws * iterations`` passes.  Raises ``ValueError`` unless ``draws >= 2`` (an error needs two).
     """
     if draws < 2:
         raise ValueError(f"draws must be at least 2 to have a standard error, found {draws}")
+    of_row = runs(curvature.chart.problem.rows, run)
     rng, values = np.random.default_rng(seed), []
     for _ in range(draws):
-        signs = like(rng.choice([-1.0, 1.0], curvature.chart.problem.rows), curvature.point[0])
+        signs = like(rng.choice([-1.0, 1.0], of_row[-1] + 1)[of_row], curvature.point[0])
         values.append(2 * solve(curvature, curvature.signed_gradient(signs), 0.0, iterations)[1])
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(draws)))

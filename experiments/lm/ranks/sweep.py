@@ -71,10 +71,9 @@ class Work:
         """Of the solver."""
         return Options(tolerance=self.tolerance, max_evaluations=self.evaluations, memory=memory())
 
-    @property
-    def effort(self) -> Effort:
-        """Of the prediction."""
-        return Effort(folds=self.folds, draws=self.draws, floor=self.floor, seed=self.seed)
+    def effort(self, window: int) -> Effort:
+        """Of the prediction, from contexts in windows of this length."""
+        return Effort(folds=self.folds, draws=self.draws, run=window, floor=self.floor, seed=self.seed)
 
 
 def full_head(material: Material, bias: bool = True) -> FrozenHead:
@@ -121,7 +120,7 @@ class Trial:
     def ranks(self, ranks: Sequence[int]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         """For each rank, its line of the curve and the lines of its heads."""
         began = time.perf_counter()
-        for point in predict_points(self.problem, ranks, self.work.effort):
+        for point in predict_points(self.problem, ranks, self.work.effort(self.sample.window)):
             seconds = time.perf_counter() - began
             fit = self.trained(point)
             heads = self.heads(point, fit)
