@@ -150,7 +150,7 @@ def test_tables_are_kept_in_a_fifth_of_the_memory(pages, bytes_, monkeypatch):
 def test_a_head_without_a_bias_has_none():
     world = material()
     trial = Trial(world, world.fitted, replace(QUICK, bias=False, folds=0))
-    point = next(predict_points(trial.problem, [2], trial.work.effort))
+    point = next(predict_points(trial.problem, [2], trial.work.effort(WINDOW)))
     heads = trial.heads(point, trial.trained(point))
     assert all(head.b is None for head in heads.values())
     assert gap(trial.problem, heads["trained"]) <= point.upper + identity(np.float32) * 1e-2
