@@ -16,6 +16,7 @@ from experiments.heads import Options
 from experiments.heads.frozen import fit_full
 from synth import ContextualDistribution
 from tests.theory.frozen_worlds import features, problem, problems, random_head
+from tests.theory.targeted_frozen import FrozenDraw, frozen_case
 from tests.tolerances import KNOWN_FLOOR, identity, rounding
 from theory.bound import Side, Status
 from theory.frozen import METRICS, FrozenProblem, FrozenSpec, clustered_tails, clusters, excess, frozen_catalogue
@@ -68,6 +69,14 @@ def test_every_bound_survives_the_re_check_and_the_lower_stays_below(world, rank
     lower = frozen_catalogue["frozen-lower"](world, FrozenSpec(rank, excess(world, head).curvature))
     assert lower.value <= gap + rounding(1.0, world.rows * world.vocab)
     assert frozen_catalogue["frozen-newton"](world, FrozenSpec(rank)).value <= gap + rounding(1.0, 1)
+
+
+def test_bounds_of_nearly_certain_laws_survive_the_re_check():
+    """Found among many draws: ``p (1 - p)`` is about 1e-10 there, and has to be right to nine digits all the same."""
+    case = frozen_case(np.random.default_rng(list(b"&\xf1Z\xa5-\x9b&7")))
+    certain = np.exp(case.problem.X @ case.problem.W.T + case.problem.b)
+    assert 1 - (certain / certain.sum(axis=1, keepdims=True)).max() < 1e-8
+    assert len(FrozenDraw().ask(case)) == len(list(frozen_catalogue))
 
 
 @settings(max_examples=30)

@@ -68,27 +68,33 @@ def floors(problem: FrozenProblem, blocks: list[np.ndarray], tokens: int) -> Ite
         yield [_floor(part, kept, clip, to_numpy(problem.W)[kept], problem.bias) for part in data]
 
 
-def weights_below(p: np.ndarray, clip: Any) -> np.ndarray:
+def spread_of(p: np.ndarray) -> np.ndarray:
+    """``p (1 - p)`` of laws (N, V); what is left beside a token above 1/2 is added up, since ``1 - p`` would cancel."""
+    likely = p > 0.5
+    return p * np.where(likely, np.where(likely, 0.0, p).sum(axis=1, keepdims=True), 1 - p)
+
+
+def weights_below(p: np.ndarray, spread: np.ndarray, clip: Any) -> np.ndarray:
     """The table ``a <= p`` (N, V) that a clip names."""
     if clip is None:
         return p
-    a = p * (1 - p)
     if clip == "spread":
-        return a
-    r, s = a.sum(axis=1), a.sum(axis=0)
-    return np.minimum(a, float(clip) * np.outer(r, s) / r.sum())
+        return spread
+    r, s = spread.sum(axis=1), spread.sum(axis=0)
+    return np.minimum(spread, float(clip) * np.outer(r, s) / r.sum())
 
 
-def _block(problem: FrozenProblem, rows: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, weights and laws of some rows, on the host: the laws normalised over all tokens, cut to some."""
-    parts = [to_numpy(block.log_p)[:, tokens] for block in problem.subset(rows).blocks()]
-    return to_numpy(problem.X)[rows], to_numpy(problem.weights)[rows], np.exp(np.concatenate(parts))
+def _block(problem: FrozenProblem, rows: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Features, weights, laws and their spread of some rows, on the host: normalised over all tokens, cut to some."""
+    laws = [np.exp(to_numpy(block.log_p)) for block in problem.subset(rows).blocks()]
+    tables = (np.concatenate([table[:, tokens] for table in kind]) for kind in (laws, map(spread_of, laws)))
+    return to_numpy(problem.X)[rows], to_numpy(problem.weights)[rows], *tables
 
 
 def _floor(data: tuple[np.ndarray, ...], tokens: np.ndarray, clip: Any, W: np.ndarray, bias: bool) -> Floor:
     """The metric, its token weights and the coupling of one block."""
-    rows, X, pi, p = data
-    a = weights_below(p, clip) * pi[:, None]
+    rows, X, pi, p, spread = data
+    a = weights_below(p, spread, clip) * pi[:, None]
     r = a.sum(axis=1)
     mean = (r @ X) / max(r.sum(), np.finfo(float).tiny) if bias else np.zeros(X.shape[1])
     G = (X - mean).T @ (r[:, None] * (X - mean))

@@ -129,15 +129,18 @@ def _lower(certificate: Mapping[str, Any], features: Features, rank: int, curvat
         rows, tokens = block["rows"], block["tokens"]
         if len(np.unique(tokens)) != len(tokens):
             raise Mismatch("the certificate names a token twice")
-        p = np.exp(log_softmax(X[rows] @ W.T + b, axis=1))[:, tokens]
-        a = _below(p, block["clip"]) * weights[rows, None] * np.asarray(block["used"], dtype=bool)
+        p = np.exp(log_softmax(X[rows] @ W.T + b, axis=1))
+        a = _below(p, tokens, block["clip"]) * weights[rows, None] * np.asarray(block["used"], dtype=bool)
         total += _block(a, X[rows], W[tokens], block, (rank, features.b is not None))
     return curvature * total
 
 
-def _below(p: np.ndarray, clip: Any) -> np.ndarray:
-    """The weights the clip names, checked to lie between 0 and p."""
-    a = p if clip is None else p - p**2
+def _below(laws: np.ndarray, tokens: np.ndarray, clip: Any) -> np.ndarray:
+    """The weights of some tokens that the clip names, checked to lie between 0 and p."""
+    rest, likeliest = 1 - laws, laws.argmax(axis=1)
+    for n, top in enumerate(likeliest):  # 1 - p of a nearly certain token is what the others add up to
+        rest[n, top] = np.delete(laws[n], top).sum()
+    p, a = laws[:, tokens], (laws if clip is None else laws * rest)[:, tokens]
     if clip not in (None, "spread"):
         a = np.minimum(a, float(clip) * a.sum(axis=1, keepdims=True) * a.sum(axis=0) / a.sum())
     if np.any(a < 0) or np.any(a > p):
