@@ -20,13 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.heads import Fit, Options, fit
+from experiments.heads import Fit, Options, fit, fit_limited
 from experiments.lm.corpus import moby_dick
 from experiments.lm.fetch import fetched
 from experiments.lm.laws import Texted, backoff_target
 from experiments.lm.sphinx import read_sphinx
 from synth import ContextualDistribution, families
-from tests.bench.limited import limited
 from theory import HeadSpec, catalogue, verify
 from theory.certificate import Effort, certify
 
@@ -88,10 +87,11 @@ def measured(
 
 
 def in_class(distribution: ContextualDistribution, spec: HeadSpec, fitted: Fit) -> float:
-    """The gap of the fitted head where it lies in the class, else of a head near it that does."""
+    """The gap of the fit of the class, inf where no head of it was found."""
     if fitted.head.belongs_to(spec, distribution):
         return fitted.gap
-    return limited(distribution, fitted.head, spec)
+    inside = fit_limited(distribution, spec, fitted)
+    return float("inf") if inside is None else inside.gap
 
 
 def thorough(distribution: ContextualDistribution, dim: int) -> Fit:
@@ -196,8 +196,8 @@ NOTES = """# Conjugate certificates
 How far [conjugate certificates](../theorems/conjugate-certificate.md) are below what heads reach: `ratio` is the fitted
 floor over the certificate, 1 proves the fit globally optimal in its class. *in class* says whether the fitted head,
 which no limit was imposed on, lies in the class of the certificate; where it does not, the ratio compares with a floor
-that may be lower than that of the class, and *ratio in class* takes a head near the fitted one that lies in the class
-(the gap plus a penalty beyond the limit, descended from the fit; inf where that finds none). Laws:
+that may be lower than that of the class, and *ratio in class* takes a fit of the class instead
+(`experiments.heads.fit_limited`; inf where that finds no head of it). Laws:
 `families.zipf(contexts=60, vocab=40, rank=40, scale=scale)`, whose interaction logits have standard deviation `scale`.
 Every certificate was verified. Made by `python -m tests.bench.certificate`; seconds are processor seconds, one thread.
 """
