@@ -40,7 +40,7 @@ import numpy as np
 from synth import logspace
 from synth._array import Array, device, namespace
 from theory.frozen.chart import Chart, Triple, combine
-from theory.frozen.secant import information, secants, strips, widening
+from theory.frozen.secant import divergences, information, secants, strips, widening
 
 FLOOR = 1e-10
 """Share of the largest eigenvalue added to the averaged moments before they are inverted."""
@@ -73,6 +73,18 @@ class Moments:
     of_B: Array
 
 
+def loss_at(chart: Chart, point: Triple) -> float:
+    """The loss at a point of a chart, nats per token: a pass that forms logits and keeps nothing."""
+    at, total = Curvature(chart, point), 0.0
+    A, _, c = at.single(point)
+    xp = namespace(A)
+    for block in chart.problem.blocks():
+        logits = xp.astype(chart.features(block.X) @ point[1].T, A.dtype, copy=False) @ A.T
+        parts = [divergences(block.log_p[here, :], logits[here, :] + c[None, :]) for here in strips(logits)]
+        total += float(xp.astype(block.weights, A.dtype, copy=False) @ xp.concat(parts))
+    return total
+
+
 @dataclass(frozen=True, eq=False)
 class Curvature:
     """The loss around one point of a chart."""
@@ -83,7 +95,7 @@ class Curvature:
     def _formed(self) -> Iterator[tuple[Rows, Array, Array, Array]]:
         """Rows with their residuals ``q - p`` (n, V), losses ``KL(p || q)`` and Jeffreys divergences (n,)."""
         problem, xp = self.chart.problem, namespace(self.point[0])
-        A, _, c = self._single(self.point)
+        A, _, c = self.single(self.point)
         for block in problem.blocks():
             Z = self.chart.features(block.X)
             H = xp.astype(Z @ self.point[1].T, A.dtype, copy=False)
@@ -125,7 +137,7 @@ class Curvature:
         kept = self._first[3]
         yield from kept or (rows for rows, *_ in self._formed())
 
-    def _single(self, x: Triple) -> Triple:
+    def single(self, x: Triple) -> Triple:
         """A point or direction in the precision of the tables."""
         xp = namespace(x[0])
         dtype = getattr(xp, self.chart.problem.passes.precision)
@@ -163,7 +175,7 @@ class Curvature:
     def product(self, direction: Triple, damping: float = 0.0) -> Triple:
         """Secant curvature times a direction, plus ``damping`` times the averaged one.  One pass."""
         xp, pull = namespace(self.point[0]), _Pull(self)
-        (A, _, _), (dA, _, dc) = self._single(self.point), self._single(direction)
+        (A, _, _), (dA, _, dc) = self.single(self.point), self.single(direction)
         right = xp.concat([dA, A], axis=1)
         for rows in self._rows():
             change = xp.astype(rows.Z @ direction[1].T, A.dtype, copy=False)
@@ -224,7 +236,7 @@ class _Pull:
     def __init__(self, curvature: Curvature) -> None:
         A, B, c = curvature.point
         xp = namespace(A)
-        self.A, self.bias = curvature._single(curvature.point)[0], curvature.chart.problem.bias
+        self.A, self.bias = curvature.single(curvature.point)[0], curvature.chart.problem.bias
         self.triple = xp.zeros_like(A), xp.zeros_like(B), xp.zeros_like(c)
 
     def add(self, rows: Rows, R: Array) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from theory.frozen.chart import Chart, Target, Triple, Whitening, combine, inner
-from theory.frozen.curvature import Curvature
+from theory.frozen.curvature import Curvature, loss_at
 from theory.frozen.heads import FrozenHead
 
 DAMPINGS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
@@ -71,7 +71,7 @@ def newton_step(problem: Target, head: FrozenHead, metric: Whitening, iterations
             break
         for length in LENGTHS:
             trial = combine(point, length, direction)
-            value = Curvature(chart, trial).gap
+            value = loss_at(chart, trial)
             passes += 1
             if value < lowest:
                 best, lowest, left, used = trial, value, model, damping

@@ -158,21 +158,36 @@ class FrozenProblem:
 
     def blocks(self) -> Iterator[Block]:
         """Rows in blocks of about ``CHUNK_ENTRIES`` logits, ``LEAST_ROWS`` at least; kept when all of them are few."""
-        if self.keeps:
-            yield from self._kept
-        else:
+        if not self.keeps:
             yield from self._formed()
+            return
+        for start, stop in self._ranges():
+            yield Block(start, stop, self.X[start:stop, :], self.weights[start:stop], self._table[start:stop, :])
+
+    def table(self) -> Array:
+        """All log-probabilities (N, V), in the precision of the passes; the table that is kept where one is."""
+        if self.keeps:
+            return self._table
+        xp, shape = namespace(self.X), (self.rows, self.vocab)
+        table = xp.empty(shape, dtype=getattr(xp, self.passes.precision), device=device(self.X))
+        for block in self._formed():
+            table[block.start : block.stop, :] = block.log_p
+        return table
 
     @cached_property
-    def _kept(self) -> list[Block]:
-        return list(self._formed())
+    def _table(self) -> Array:
+        return replace(self, passes=replace(self.passes, kept=0)).table()
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        step = max(LEAST_ROWS, CHUNK_ENTRIES // self.vocab)
+        for start in range(0, self.rows, step):
+            yield start, min(start + step, self.rows)
 
     def _formed(self) -> Iterator[Block]:
-        xp, step = namespace(self.X), max(LEAST_ROWS, CHUNK_ENTRIES // self.vocab)
+        xp = namespace(self.X)
         dtype = getattr(xp, self.passes.precision)
         W, b = xp.astype(self.W, dtype, copy=False), xp.astype(self.full_bias, dtype, copy=False)
-        for start in range(0, self.rows, step):
-            stop = min(start + step, self.rows)
+        for start, stop in self._ranges():
             X = self.X[start:stop, :]
             log_p = logspace.log_softmax(xp.astype(X, dtype, copy=False) @ W.T + b[None, :])
             yield Block(start, stop, X, self.weights[start:stop], log_p)

@@ -22,11 +22,15 @@ def strips(table: Array) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def secants(log_p: Array, logits: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Of rows (n, V): ``q - p`` and the logarithmic mean w; sums over tokens (n,): of w, the loss, Jeffreys.
+def divergences(log_p: Array, logits: Array) -> Array:
+    """``KL(p || q)`` of rows (n, V), as ``sum (p e + q - p)``, which forgives laws that do not quite sum to one."""
+    xp = namespace(logits)
+    log_q, p = logspace.log_softmax(logits), xp.exp(log_p)
+    return xp.sum(p * (log_p - log_q) + xp.exp(log_q) - p, axis=1)
 
-    The loss ``sum p e`` is written ``sum (p e + q - p)``, which forgives laws whose rounding does not sum to one.
-    """
+
+def secants(log_p: Array, logits: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Of rows (n, V): ``q - p`` and the logarithmic mean w; sums over tokens (n,): of w, ``divergences``, Jeffreys."""
     xp = namespace(logits)
     log_q = logspace.log_softmax(logits)
     e, p, q = log_p - log_q, xp.exp(log_p), xp.exp(log_q)

@@ -44,7 +44,7 @@ from theory.spectrum import w_error
 SHARE = 5
 """One part in so many of this machine's memory, for a table between passes and for the solver's own workspace.
 
-Four such parts at most are held at once: the laws and secant weights of the prediction, the target, the workspace.
+Three such parts at most are held at once: the laws, the secant weights or the workspace, and what passes through.
 """
 
 LEAST_MEMORY = 2**31
@@ -135,11 +135,8 @@ class Trial:
         starts = [_as_fit(full), _as_fit(point.witness), *([self.below] if self.below is not None else [])]
         target: Any = Labels(self.sample.y, self.problem.vocab, self.work.ridge)
         if self.work.target == "soft":
-            log_p = np.empty((len(self.sample), self.problem.vocab), dtype=np.float32)
-            for block in self.problem.blocks():
-                log_p[block.start : block.stop] = block.log_p
             weights = np.full(len(self.sample), 1 / len(self.sample), dtype=np.float32)
-            target = ContextualDistribution(DenseTable(log_p), weights)
+            target = ContextualDistribution(DenseTable(self.problem.table()), weights)
         self.below = fit_frozen(self.problem.X, target, point.rank, self.work.bias, self.work.options, starts)
         return self.below
 
