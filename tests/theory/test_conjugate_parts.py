@@ -15,6 +15,7 @@ from tests.tolerances import ORDER
 from theory import HeadSpec, verify
 from theory.bounds.conjugate import NAME
 from theory.certificate import Effort, certify
+from theory.certificate.ascent import Climb
 from theory.certificate.dual import COLD, Dual, Metric, Point, Temperatures
 from theory.certificate.factors import nonnegative_factors
 from theory.certificate.limits import box
@@ -95,6 +96,21 @@ def test_derivatives_have_their_order(cap, bias, heat):
         errors.append(abs(dual(moved, heat).smooth - here.smooth - step * slope))
     assert np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 2 - 2 * ORDER
     assert here.smooth <= here.value + 1e-12
+
+
+def test_a_metric_that_leaves_a_token_out_does_not_end_the_ascent():
+    """Weights of 1e-70: rounding of the spectrum must not move their targets, nor their logarithms reach a wall."""
+    laws = dirichlet(14, 10, seed=0)
+    pi, log_p = np.asarray(laws.weights), np.asarray(laws.log_p)
+    dual = Dual(log_p, pi, box(log_p, pi, HeadSpec(2, max_underestimate=4.0), laws.vocab), 2)
+    log_s = np.log(np.exp(log_p).mean(axis=0)) - 1.5
+    without = np.where(np.arange(10) < 2, -148.99, log_s)
+    point = Point((Metric(0 * log_p, np.log(pi), log_s), Metric(0 * log_p, np.log(pi), without)), 0 * pi)
+    climb = Climb(dual, 0.1, point)
+    after = climb.run(point, [1.0, 0.1], 80)
+    assert climb.evaluations >= 40
+    assert climb.value > dual(point).value + 1e-3
+    assert np.abs(after.metrics[1].z).max() < 1e3
 
 
 def test_factors_fall_towards_the_table():

@@ -31,11 +31,15 @@ STIFFEST = 0.05
 """Least curvature left at an inner maximum, as a share of the loss's own."""
 
 
-FLATTEST = 1e-6
-"""Least curvature in the logarithm of a weight, relative to the temperature."""
+FLATTEST, IDLEST = 1e-6, 1e-12
+"""Least curvature in the logarithm of a weight and in a target, relative to the temperature.  Where a metric has left
+an entry out, the gradient in its target is rounding alone: divided by its curvature it would leave all bounds."""
 
 LARGEST_METRIC, LARGEST_SHIFT = (1e6, 150.0, 150.0), 50.0
 """Bounds on ``z``, ``log r``, ``log s``, and on ``t``, within which nothing overflows."""
+
+FAINTEST = -149.0
+"""Where ``log r`` and ``log s`` end: a metric that gives a context or token less gives it nothing."""
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Climb:
         scale = preconditioner(self.dual, point, heat)
 
         def negative(x: Array) -> tuple[float, Array]:
-            trial = _unpack(x, scale)
+            trial = _floored(_unpack(x, scale))
             if not _sane(trial):
                 return float("inf"), x
             found = self.dual(trial, heat)
@@ -81,7 +85,7 @@ class Climb:
             if self.evaluations >= stop or slow == PATIENCE:
                 break
             last = value
-        return _unpack(x, scale)
+        return _floored(_unpack(x, scale))
 
     def _note(self, point: Point, value: float) -> None:
         """Count the evaluation and keep the best."""
@@ -120,7 +124,7 @@ def preconditioner(dual: Dual, point: Point, heat: Temperatures) -> Point:
         least = xp.full_like(h, FLATTEST * heat.entrywise)
         sums = (xp.sum(k, axis=axis) for axis in (1, 0))
         logs = [xp.sqrt(xp.maximum(total, part)) for total, part in zip(sums, (least[:, 0], least[0, :]), strict=True)]
-        scales.append(Metric(xp.sqrt(h), *logs))
+        scales.append(Metric(xp.sqrt(xp.maximum(h, xp.full_like(h, IDLEST * heat.entrywise))), *logs))
     slopes = 2 * omega * (price.root - price.end) - dual.box.w * (xp.exp(price.root) - xp.exp(price.end))
     spread = xp.sum(slopes**2 * price.share * (1 - price.share) / temperature, axis=1)
     return Point(tuple(scales), xp.sqrt(spread + dual.weights * xp.exp(point.shift)))
@@ -131,6 +135,13 @@ def _sane(point: Point) -> bool:
     xp = namespace(point.shift)
     limits = (*LARGEST_METRIC * len(point.metrics), LARGEST_SHIFT)
     return all(float(xp.max(xp.abs(part))) < limit for part, limit in zip(point.parts, limits, strict=True))
+
+
+def _floored(point: Point) -> Point:
+    """The point with no weight below ``FAINTEST``: else a metric that leaves a token out would end the ascent."""
+    clip = namespace(point.shift).clip
+    metrics = (Metric(z, clip(log_r, FAINTEST, None), clip(log_s, FAINTEST, None)) for z, log_r, log_s in point.metrics)
+    return Point(tuple(metrics), point.shift)
 
 
 def _variance(price: Peak) -> Array:

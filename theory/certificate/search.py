@@ -37,6 +37,9 @@ LIMITED_CAP = 6.0
 LEAD = 0.01
 """A start with a cap is split instead of the one without when its value is larger by this share."""
 
+ENOUGH = 0.5
+"""Share of the evaluations for several metrics that has to be left for another start to be split too."""
+
 RESCALED = (0.6, 0.8, 1.0, 1.25, 1.5)
 """Factors tried on the cap after an ascent at a fixed one."""
 
@@ -86,16 +89,22 @@ def search(dual: Dual, guesses: list[Array], gap: float, effort: Effort, watch: 
 
     The best start without a cap and the best with one are both taken through the stages, with half of the evaluations
     each; the better is split, or both.  A cap that only draws level with none is not worth its split: it leaves the
-    ascent with several metrics less to gain.
+    ascent with several metrics less to gain, and often stops it early.  Then the other start is split with what is
+    left of the evaluations.
     """
     trials = [_attempt(start, gap, watch) for start in _starts(dual, guesses, gap)]
     for trial in trials:
         trial.run(effort.stages, effort.single // len(trials))
     ranked = sorted(trials, key=_promise, reverse=True)
     if effort.metrics > 1 and effort.several > 0:
-        for trial in ranked[: effort.finalists]:
+        left = effort.finalists * effort.several
+        for trial in ranked:
+            if left < ENOUGH * effort.several:
+                break
+            before = trial.climb.evaluations
             trial.point = Point(_split(dual, trial.point.metrics[0], effort), trial.point.shift)
-            trial.run(effort.split, effort.several)
+            trial.run(effort.split, min(left, effort.several))
+            left -= trial.climb.evaluations - before
     spent = sum(trial.climb.evaluations for trial in trials)
     found = max(trials, key=lambda trial: trial.climb.value).climb
     return Found(sound_value(found.dual, found.best), found.best, found.dual.cap, spent)
