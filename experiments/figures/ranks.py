@@ -119,7 +119,9 @@ def _predicted(axis: Any, own: Any, lines: Any) -> None:
         outside["rank"], outside["out_kl"], outside["out_kl_stderr"], color="#D55E00", marker="s", ms=3, lw=0,
         elinewidth=1, label="trained, held out",
     )  # fmt: skip
-    axis.set(xscale="log", yscale="log", xlabel="rank r", ylabel="divergence from the full head, nats")
+    axis.set(xscale="log", xlabel="rank r", ylabel="divergence from the full head, nats")
+    if len(own):  # a sweep of nothing but full heads has nothing for a log scale
+        axis.set_yscale("log")
     axis.set_title("predicted without training", loc="left")
     axis.legend(frameon=False, fontsize=5.5, loc="lower left")
 

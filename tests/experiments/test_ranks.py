@@ -270,3 +270,10 @@ def test_truncations_score_as_their_gap():
         head = metric(problem).truncation(2)
         found = scores({name: head}, full_head(world), world.fitted, "float64")[name].kl
         assert found == pytest.approx(gap(problem, FrozenHead(head.A, head.B, head.b)), rel=LIBRARIES, abs=0)
+
+
+def test_a_sweep_of_the_full_rank_alone_is_drawn(tmp_path):
+    """Nothing is lost there, and a logarithmic axis has nothing to show."""
+    world = material((50, 50))
+    config = RanksConfig("tiny", ranks=(world.W.shape[1],), tokens=50, held_out=50, folds=0, out=tmp_path)
+    assert (carry_out(config, world) / "ranks.png").stat().st_size > 0
