@@ -21,6 +21,7 @@ from theory.certificate.factors import nonnegative_factors
 from theory.certificate.limits import box
 from theory.certificate.occupancy import occupancy
 from theory.certificate.peak import Box, Quadratic, peak
+from theory.certificate.search import Attempt
 from theory.recheck.conjugate import conjugate
 
 TABLE, SPEC = dirichlet(6, 5, seed=3), HeadSpec(1, max_underestimate=2.0)
@@ -111,6 +112,21 @@ def test_a_metric_that_leaves_a_token_out_does_not_end_the_ascent():
     assert climb.evaluations >= 40
     assert climb.value > dual(point).value + 1e-3
     assert np.abs(after.metrics[1].z).max() < 1e3
+
+
+@pytest.mark.parametrize(("share", "splits"), [(0.0, 2), (0.4, 2), (0.6, 1), (1.0, 1)])
+def test_what_a_split_leaves_goes_to_the_other_start(share, splits, monkeypatch):
+    """The second start gets what is left where that is half of the evaluations at least, and nothing else."""
+    given, effort = [], Effort(single=20, metrics=2, several=100)
+
+    def run(attempt, temperatures, evaluations):
+        if temperatures == effort.split:
+            given.append(evaluations)
+            attempt.climb.evaluations += int(share * evaluations)
+
+    monkeypatch.setattr(Attempt, "run", run)
+    certify(dirichlet(8, 12, seed=0), HeadSpec(2, max_underestimate=4.0), effort=effort)
+    assert given == [100, 100 - int(share * 100)][:splits]
 
 
 def test_factors_fall_towards_the_table():

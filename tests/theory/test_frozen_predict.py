@@ -31,7 +31,7 @@ from theory.frozen import (
 )
 from theory.frozen import problem as problem_module
 from theory.frozen.chart import Chart, combine, inner
-from theory.frozen.curvature import Curvature
+from theory.frozen.curvature import Curvature, loss_at
 from theory.frozen.newton import solve
 from theory.frozen.sample import extrapolated
 from theory.frozen.uppers import best_truncation
@@ -105,6 +105,15 @@ def test_curvature_is_the_variance_of_logits_under_secant_weights_and_symmetric(
     H = dense(at) if bias else dense(at)[:-5, :-5]  # without a bias its directions are none
     assert np.abs(H - H.T).max() <= identity() * np.abs(H).max()
     assert np.linalg.eigvalsh(H)[0] >= -identity() * np.abs(H).max()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_loss_at_a_point_is_that_of_its_head(bias):
+    at = curvature_at(problem(6, rows=30, width=3, vocab=5, bias=bias))
+    world, found = at.chart.problem, loss_at(at.chart, at.point)
+    assert found == pytest.approx(excess(world, at.chart.leave(at.point)).gap, rel=identity(), abs=0)
+    assert found == pytest.approx(at.gap, rel=identity(), abs=0)
+    assert abs(loss_at(at.chart, combine(at.point, 0.1, at.point)) - found) > identity()
 
 
 @pytest.mark.parametrize("bias", [False, True])

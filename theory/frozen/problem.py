@@ -166,17 +166,18 @@ class FrozenProblem:
 
     def table(self) -> Array:
         """All log-probabilities (N, V), in the precision of the passes; the table that is kept where one is."""
-        if self.keeps:
-            return self._table
+        return self._table if self.keeps else self._filled()
+
+    @cached_property
+    def _table(self) -> Array:
+        return self._filled()
+
+    def _filled(self) -> Array:
         xp, shape = namespace(self.X), (self.rows, self.vocab)
         table = xp.empty(shape, dtype=getattr(xp, self.passes.precision), device=device(self.X))
         for block in self._formed():
             table[block.start : block.stop, :] = block.log_p
         return table
-
-    @cached_property
-    def _table(self) -> Array:
-        return replace(self, passes=replace(self.passes, kept=0)).table()
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         step = max(LEAST_ROWS, CHUNK_ENTRIES // self.vocab)
