@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -37,6 +37,8 @@ class FalsifyConfig:
     """try classes of heads with limits too (max_underestimate, logit_range, norm)"""
     formats: bool = False
     """try classes of heads whose logits are rounded (float_format)"""
+    problems: str | None = None
+    """module:strategy, a Hypothesis strategy of (distribution, spec) pairs to draw from instead"""
     out: Path = Path("runs/counterexample.json")
     """where a counterexample is written"""
 
@@ -44,11 +46,12 @@ class FalsifyConfig:
 def run(config: FalsifyConfig) -> int:
     """Hunt and report; returns 0 when nothing was found, 1 when the claim is broken, 130 when stopped before that.
 
-    Raises ``ValueError`` when the function cannot be found or misbehaves.
+    Raises ``ValueError`` when the function or the strategy cannot be found or misbehaves.
     """
     function, side = _resolve(config.target, config.side)
     watch = _Line().show if sys.stderr.isatty() else None
-    options = Options(config.target, config.limits, config.formats, watch)
+    problems = None if config.problems is None else _strategy(config.problems)
+    options = Options(config.target, config.limits, config.formats, watch, problems)
     outcome = falsify(function, side, config.seconds, config.seed, options=options)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
@@ -70,6 +73,21 @@ def _resolve(target: str, side: str | None) -> tuple[Function, str]:
         if entry.side is Side.ASYMPTOTIC:
             raise ValueError(f"{target} is a prediction and claims no side; choose a bound, or module:function")
         return entry, side or ("lower" if entry.side.is_lower else "upper")
+    function = _attribute(target, "function")
+    if not callable(function):
+        raise ValueError(f"{target} is not a function, found {function!r}")
+    return function, side or "lower"
+
+
+def _strategy(target: str) -> Any:
+    """The strategy named on the command line."""
+    if ":" not in target:
+        raise ValueError(f"--problems must be module:strategy, found {target!r}")
+    return _attribute(target, "strategy")
+
+
+def _attribute(target: str, kind: str) -> Any:
+    """What ``module:name`` names, the module imported from the current directory."""
     module_name, _, name = target.partition(":")
     sys.path.insert(0, os.getcwd())
     try:
@@ -78,10 +96,10 @@ def _resolve(target: str, side: str | None) -> tuple[Function, str]:
         raise ValueError(f"cannot import {module_name} from {os.getcwd()}: {type(why).__name__}: {why}") from why
     finally:
         sys.path.pop(0)
-    if not callable(getattr(module, name, None)):
+    if not hasattr(module, name):
         public = [key for key, value in vars(module).items() if inspect.isfunction(value) and key[0] != "_"]
-        raise ValueError(f"{module_name} has no function {name!r}; it has {', '.join(public) or 'none'}")
-    return getattr(module, name), side or "lower"
+        raise ValueError(f"{module_name} has no {kind} {name!r}; it has {', '.join(public) or 'none'}")
+    return getattr(module, name)
 
 
 class _Line:

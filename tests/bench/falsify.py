@@ -15,8 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hypothesis.strategies import SearchStrategy, one_of
+
+from synth import ContextualDistribution
+from tests.theory.targeted import DRAWS, Draw
 from tests.theory.wrong_bounds import WRONG
-from theory import Side, catalogue
+from theory import HeadSpec, Side, catalogue
 from theory.falsify import Options, falsify
 
 LIMIT = 60.0
@@ -25,8 +29,8 @@ LIMIT = 60.0
 TURN = 20.0
 """Seconds of one turn of a bound of the catalogue."""
 
-OPTIONS = (Options(), Options(limits=True), Options(limits=True, formats=True))
-"""Classes of heads that the turns go through."""
+GENERAL = (Options(), Options(limits=True), Options(limits=True, formats=True))
+"""Classes of heads that the turns go through on tables of every kind; then the bound is hunted where it applies."""
 
 SEEDS = 3
 """Hunts of each wrong bound; the slowest is reported."""
@@ -65,6 +69,12 @@ def repairs(seconds: float) -> Iterator[str]:
         yield f"| {one.name} | {one.side} | {outcome.examples} | {outcome.nearest:.6g} | {broken} |"
 
 
+def applicable(name: str) -> SearchStrategy[tuple[ContextualDistribution, HeadSpec]]:
+    """Problems on which a bound of the catalogue applies by construction."""
+    draws = [draw.cases for draw in DRAWS.values() if isinstance(draw, Draw) and name in draw.bounds]
+    return one_of(draws).map(lambda case: (case.distribution, case.spec))
+
+
 def ours(seconds: float, names: Sequence[str]) -> Iterator[str]:
     """The named bounds of the catalogue on every side they claim, in turns, until the time is up."""
     claims = [
@@ -74,17 +84,20 @@ def ours(seconds: float, names: Sequence[str]) -> Iterator[str]:
         if (entry.side.is_lower if side is Side.LOWER else entry.side.is_upper)
     ]
     tallies = {(entry.name, side): Tally() for entry, side in claims}
+    options = {name: (*GENERAL, Options(problems=applicable(name))) for name in names}
     deadline = time.process_time() + seconds
     for turn, (entry, side) in ((turn, claim) for turn in itertools.count() for claim in claims):
         left = deadline - time.process_time()
         if left <= 0:
             break
         tally = tallies[entry.name, side]
-        if turn >= len(OPTIONS) and math.isnan(tally.nearest):
+        if turn > len(GENERAL) and math.isnan(tally.nearest):
             continue  # it never claims anything on this side
         began = time.process_time()
         try:
-            outcome = falsify(entry, side, min(TURN, left), seed=turn, options=OPTIONS[turn % len(OPTIONS)])
+            outcome = falsify(
+                entry, side, min(TURN, left), seed=turn, options=options[entry.name][turn % (len(GENERAL) + 1)]
+            )
         except ValueError as why:  # a bound that fails on some table is reported like one that is false
             tally.broken = str(why)
             continue

@@ -16,7 +16,10 @@ from theory.falsify import load_counterexample
 MINE = """
 from pathlib import Path
 
-from theory import catalogue
+from hypothesis import strategies as st
+
+from synth import families
+from theory import HeadSpec, catalogue
 
 
 def too_much(distribution, spec):
@@ -36,7 +39,12 @@ def clumsy(distribution, spec):
     return 1 / 0
 
 
+def seven(distribution, spec):
+    return 1.5 if distribution.vocab == 7 else None
+
+
 number = 3
+sevens = st.just((families.one_hot(7), HeadSpec(0)))
 """
 
 
@@ -69,6 +77,14 @@ def test_a_claim_that_stands_leaves_nothing_and_exit_code_0(here, capsys):
     assert [path for path in sorted(here.iterdir()) if path.name != "__pycache__"] == before
 
 
+def test_problems_are_drawn_from_the_strategy_named(here, capsys):
+    assert main(["falsify", "my_claims:seven", "--side", "upper", "--seconds", "0.5"]) == 0
+    assert "nothing was tested" in capsys.readouterr().out
+    where = ["--problems", "my_claims:sevens"]
+    assert main(["falsify", "my_claims:seven", "--side", "upper", "--seconds", "60", *where]) == 1
+    assert "context x 7 tokens" in capsys.readouterr().out
+
+
 def test_the_side_of_a_bound_can_be_turned_against_it(here, capsys):
     assert (
         main(["falsify", "smoothness", "--side", "lower", "--seconds", "0.5"]) == 0
@@ -91,7 +107,10 @@ def test_a_terminal_sees_one_line_of_progress_and_a_pipe_none(here, capsys, monk
     [
         (["my_claims:clumsy"], "raised ZeroDivisionError"),
         (["my_claims:missing"], "my_claims has no function 'missing'; it has too_much"),
-        (["my_claims:number"], "my_claims has no function 'number'"),
+        (["my_claims:number"], "my_claims:number is not a function, found 3"),
+        (["my_claims:fair", "--problems", "my_claims:number"], "problems must be a Hypothesis strategy"),
+        (["my_claims:fair", "--problems", "my_claims:missing"], "my_claims has no strategy 'missing'"),
+        (["my_claims:fair", "--problems", "pairs"], "--problems must be module:strategy, found 'pairs'"),
         (["no_such_file:bound"], "cannot import no_such_file"),
         (["half_written:bound"], "SyntaxError"),
         (["no-such-bound"], "no bound is named 'no-such-bound'"),

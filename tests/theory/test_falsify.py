@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
+from synth import families
 from tests.theory.wrong_bounds import RIGHT, WRONG
-from theory import NotApplicable, Side, catalogue
+from theory import HeadSpec, NotApplicable, Side, catalogue
 from theory.falsify import Options, falsify
 
 BUDGET = 800
@@ -65,6 +67,41 @@ def test_a_limited_class_is_hunted_too():
     assert outcome.broken
     assert not outcome.counterexample.spec.is_unbounded
     assert outcome.counterexample.recheck(too_steep).ok
+
+
+def test_a_claim_on_few_tables_is_hunted_where_it_speaks():
+    """Tables of distinct one-hot contexts: general draws hardly meet one of seven tokens, a strategy of them does."""
+
+    def speaks(distribution, spec):
+        rows = np.asarray(distribution.p)
+        return distribution.vocab == 7 and bool(np.all((rows == 0) | (rows == 1)))
+
+    pairs = st.builds(lambda bias: (families.one_hot(7), HeadSpec(0, bias)), st.booleans())
+    for factor, broken in ((0.9, True), (1.0, False)):
+
+        def claim(distribution, spec, factor=factor):
+            return factor * math.log(7) if speaks(distribution, spec) else None
+
+        assert "nothing was tested" in falsify(claim, "upper", examples=100).sentence
+        outcome = falsify(claim, "upper", examples=100, options=Options(problems=pairs))
+        assert outcome.broken is broken
+        assert math.isfinite(outcome.nearest)
+
+
+@pytest.mark.parametrize(
+    ("problems", "message"),
+    [
+        (3, "problems must be a Hypothesis strategy of (distribution, spec) pairs, found 3"),
+        (st.just(3), "problems must draw (ContextualDistribution, HeadSpec) pairs, found (int)"),
+        (st.just((families.one_hot(3), 2)), "pairs, found (ContextualDistribution, int)"),
+        (st.nothing(), "the strategy of problems has nothing to draw"),
+    ],
+    ids=["no strategy", "no pairs", "no class of heads", "nothing"],
+)
+def test_a_strategy_of_something_else_is_refused(problems, message):
+    with pytest.raises(ValueError) as said:  # noqa: PT011
+        falsify(too_much, examples=20, options=Options(problems=problems))
+    assert message in str(said.value)
 
 
 def test_the_same_seed_finds_the_same():

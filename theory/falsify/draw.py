@@ -1,7 +1,8 @@
 """Random problems by Hypothesis, its targeted search driving the score of a conjecture up.
 
 First a few classics.  Then tables come from ``synth.strategies``: every family, and raw tables of small counts;
-Hypothesis generates, and mutates what scored best (``hypothesis.target``).
+Hypothesis generates, and mutates what scored best (``hypothesis.target``).  A strategy of the caller's own takes the
+place of both.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ def classics() -> Iterator[Problem]:
             yield from (Problem(distribution, HeadSpec(dim, bias)) for bias in (False, True))
 
 
-def search(score: Callable[[Problem], float | None], examples: int, seed: int, limits: list[Limits]) -> None:
-    """Call ``score`` on up to ``examples`` drawn problems, mutating those of the highest score.
+def search(score: Callable[[Problem], float | None], examples: int, seed: int, problems: Any) -> None:
+    """Call ``score`` on up to ``examples`` draws from a strategy, mutating those of the highest score.
 
-    ``limits`` are the limited classes to draw beside the unbounded one.  ``score`` may end the search by raising a
-    ``BaseException``, which passes through.
+    ``score`` may end the search by raising a ``BaseException``, which passes through.  Raises ``ValueError`` when the
+    strategy has nothing to draw.
     """
     import hypothesis
 
@@ -57,16 +58,19 @@ def search(score: Callable[[Problem], float | None], examples: int, seed: int, l
         phases=(hypothesis.Phase.generate, hypothesis.Phase.target),
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    @hypothesis.given(_problems(limits))
+    @hypothesis.given(problems)
     def one(problem: Problem) -> None:
         found = score(problem)
         if found is not None:
             hypothesis.target(max(-1e3, min(found, 1e3)), label="score")
 
-    one()
+    try:
+        one()
+    except hypothesis.errors.Unsatisfiable as why:
+        raise ValueError(f"the strategy of problems has nothing to draw: {why}") from why
 
 
-def _problems(limits: list[Limits]) -> Any:
+def everywhere(limits: list[Limits]) -> Any:
     """A Hypothesis strategy of problems: a table, then a class for it, limited in half of the cases if any are."""
     from hypothesis import strategies as st
 
@@ -82,3 +86,20 @@ def _problems(limits: list[Limits]) -> Any:
         return st.builds(build, strategies.head_specs(distribution.vocab), limited)
 
     return tables.flatmap(of)
+
+
+def given(pairs: Any) -> Any:
+    """A strategy of problems from one of (distribution, spec) pairs; ``ValueError`` where it draws anything else."""
+    from hypothesis.strategies import SearchStrategy
+
+    if not isinstance(pairs, SearchStrategy):
+        raise ValueError(f"problems must be a Hypothesis strategy of (distribution, spec) pairs, found {pairs!r}")
+    return pairs.map(_problem)
+
+
+def _problem(pair: Any) -> Problem:
+    match pair:
+        case (ContextualDistribution() as distribution, HeadSpec() as spec):
+            return Problem(distribution, spec)
+    kinds = ", ".join(type(part).__name__ for part in (pair if isinstance(pair, tuple) else (pair,)))
+    raise ValueError(f"problems must draw (ContextualDistribution, HeadSpec) pairs, found ({kinds})")

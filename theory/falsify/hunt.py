@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from theory.bound import Side
 from theory.falsify import draw
 from theory.falsify.adversarial import ascend
 from theory.falsify.claim import Conjecture, Function, conjecture
+from theory.falsify.interrupt import Interrupts
 from theory.falsify.oracle import Judgement, judge
 from theory.falsify.problem import Problem
 from theory.falsify.report import Counterexample, counterexample
@@ -39,18 +41,23 @@ class Options:
     """Beyond the budget.
 
     ``name`` is used in reports.  ``limits`` tries limited classes of heads too (underestimate, range, norm),
-    ``formats`` classes whose logits are rounded.  ``watch`` is told of the progress.
+    ``formats`` classes whose logits are rounded.  ``problems``, a Hypothesis strategy of (distribution, spec) pairs, is
+    drawn from instead of all that and the classics, for a claim that speaks of few tables.  ``watch`` is told of the
+    progress.
     """
 
     name: str | None = None
     limits: bool = False
     formats: bool = False
     watch: Watch | None = None
+    problems: Any = None
 
     @property
-    def classes(self) -> list[draw.Limits]:
-        """The limited classes to draw from."""
-        return draw.LIMITS * self.limits + draw.FORMATS * self.formats
+    def strategy(self) -> Any:
+        """The Hypothesis strategy of problems to draw from."""
+        if self.problems is not None:
+            return draw.given(self.problems)
+        return draw.everywhere(draw.LIMITS * self.limits + draw.FORMATS * self.formats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +107,7 @@ class Hunt:
     climbed: set[Judgement] = field(default_factory=set)
     broken: Judgement | None = None
     failure: ValueError | None = None
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def score(self, problem: Problem) -> float | None:
         """Judge a drawn problem; raises ``Enough`` when it breaks or the budget is spent."""
@@ -115,7 +123,8 @@ class Hunt:
         return found.score
 
     def spend(self) -> None:
-        """Count one problem; raises ``Enough`` when the budget is spent."""
+        """Count one problem; raises ``Enough`` when the budget is spent, and an interrupt that waits."""
+        self.interrupts.check()
         if time.monotonic() > self.deadline or (self.examples is not None and self.tried >= self.examples):
             raise Enough
         self.tried += 1
@@ -143,12 +152,12 @@ class Hunt:
 
     def run(self, seed: int) -> None:
         """Classics first; then draw and climb in turns until a claim breaks or the budget is spent."""
-        rng = np.random.default_rng(seed)
+        rng, strategy = np.random.default_rng(seed), self.options.strategy
         try:
-            for problem in draw.classics():
+            for problem in draw.classics() if self.options.problems is None else ():
                 self.score(problem)
             while True:
-                draw.search(self.score, BATCH, int(rng.integers(2**32)), self.options.classes)
+                draw.search(self.score, BATCH, int(rng.integers(2**32)), strategy)
                 for start in [kept for kept in self.pool if kept not in self.climbed][:CLIMBS]:
                     self.climb(start, rng)
         except Enough:
@@ -179,8 +188,9 @@ def falsify(
     reproducible; up to 10 more seconds are spent on making a counterexample small.  An interrupt ends it with what was
     found so far.
 
-    Raises ``ValueError`` when the function raises anything else or returns what is not a number.  A claimed upper bound
-    can only be refuted where the catalogue proves a lower bound above it.
+    Raises ``ValueError`` when the function raises anything else or returns what is not a number, and when
+    ``options.problems`` is not a strategy of pairs.  A claimed upper bound can only be refuted where the catalogue
+    proves a lower bound above it.
 
     >>> outcome = falsify(lambda distribution, spec: distribution.mutual_information, "lower", examples=200)
     >>> outcome.broken
@@ -196,9 +206,10 @@ def falsify(
     hunt = Hunt(claim, began + seconds, examples, options)
     interrupted = False
     try:
-        hunt.run(seed)
-        if hunt.broken is not None:
-            hunt.broken = shrink(claim, hunt.broken, SHRINK_SECONDS)
+        with hunt.interrupts:
+            hunt.run(seed)
+            if hunt.broken is not None:
+                hunt.broken = shrink(claim, hunt.broken, SHRINK_SECONDS)
     except KeyboardInterrupt:
         interrupted = True
     kept = None if hunt.broken is None else counterexample(claim.name, claim.side, hunt.broken)
