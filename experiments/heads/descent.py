@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from experiments.heads.cross_entropy import CHUNK_ENTRIES
 from experiments.heads.lbfgs import Plan, Trace, minimise
 from experiments.heads.metric import Problem, metrics_of
 from experiments.heads.newton import newton_decrement
-from experiments.heads.objective import CHUNK_ENTRIES, Objective
+from experiments.heads.objective import Objective
 from synth._array import Array, epsilon
 
 RIDGES = tuple(10 ** (-1 - 0.5 * leg) for leg in range(11))

@@ -15,9 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from experiments.heads import starts
+from experiments.heads.cross_entropy import CHUNK_ENTRIES
 from experiments.heads.descent import Options
 from experiments.heads.fitted import Fit
-from experiments.heads.objective import CHUNK_ENTRIES, Objective
+from experiments.heads.objective import Objective
 from experiments.heads.processes import Processes
 from experiments.heads.solver import Search
 from synth import ContextualDistribution

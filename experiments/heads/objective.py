@@ -20,13 +20,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from experiments.heads.kernels import kernel_for
+from experiments.heads.cross_entropy import CHUNK_ENTRIES, CrossEntropy
 from synth import ContextualDistribution
-from synth._array import Array, device, epsilon, namespace
+from synth._array import Array, device
 from theory import Head, HeadSpec
-
-CHUNK_ENTRIES = 2**27
-"""Logits formed at once at most by default (1 GiB in float64): on a GPU so many, on the host what suits its cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +35,10 @@ class Evaluation:
     unigram: Array
 
 
-class Objective:
-    """The gap of heads of class ``spec`` on ``distribution``, in chunks of at most ``chunk_entries`` logits.
+class Objective(CrossEntropy):
+    """The gap of heads of class ``spec`` on ``distribution``; its products are of size C x V x d."""
 
-    A chunk holds one context at least.
-    ``work`` counts matrix products of size C x V x d; three of them make one evaluation.
-    """
+    products = 3
 
     def __init__(
         self,
@@ -53,48 +48,17 @@ class Objective:
         chunk_entries: int = CHUNK_ENTRIES,
     ) -> None:
         spec.check_against(distribution)
-        if chunk_entries < 1:
-            raise ValueError(f"chunk_entries must be >= 1, found {chunk_entries}")
-        self.distribution, self.spec, self.ridge = distribution, spec, ridge
-        self.contexts, self.vocab, self.dim = distribution.contexts, distribution.vocab, spec.dim
+        super().__init__(distribution, chunk_entries)
+        self.spec, self.ridge = spec, ridge
+        self.contexts, self.dim = distribution.contexts, spec.dim
         self.all_contexts, self.held = self.contexts, slice(0, self.contexts)  # ``distributed`` holds a part of them
         self.columns = spec.rank  # e: columns of W~
-        self.pi = distribution.weights
-        self.xp = namespace(self.pi)
-        self.kernel = kernel_for(self.pi)
-        self.step = self.kernel.rows(self.vocab, chunk_entries)
-        self.work = 0.0
         self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
 
     @property
     def size(self) -> int:
         """Number of unknowns n = C d + V e."""
         return self.contexts * self.dim + self.vocab * self.columns
-
-    @property
-    def evaluations(self) -> float:
-        """Gradient evaluations done so far, counted by their matrix products."""
-        return self.work / 3
-
-    @cached_property
-    def entropy(self) -> float:
-        """H(P) in nats."""
-        return self.distribution.entropy
-
-    @cached_property
-    def constants(self) -> Array:
-        """``H(p_c)`` of each context (C,), nats, as the kernel wants it."""
-        return self.kernel.constants(self.distribution.table)
-
-    def rounding(self, gap: float) -> float:
-        """What a difference of two gaps near ``gap`` may owe to rounding, nats."""
-        eps = epsilon(self.pi)
-        return 8 * eps * (1.0 + abs(gap) + self.entropy) if self.pi.dtype == self.xp.float64 else eps * (0.1 + abs(gap))
-
-    @cached_property
-    def base(self) -> Array:
-        """Unigram law (V,) lifted by a thousandth of the uniform one, so that unseen tokens have a scale too."""
-        return 0.999 * self.distribution.marginal + 0.001 / self.vocab
 
     # ------------------------------------------------------------------ what ``distributed`` does over processes
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from experiments.heads.objective import CHUNK_ENTRIES, Evaluation, Objective
+from experiments.heads.cross_entropy import CHUNK_ENTRIES
+from experiments.heads.objective import Evaluation, Objective
 from synth import ContextualDistribution, logspace
 from synth._array import Array
 from theory import HeadSpec

@@ -14,22 +14,20 @@ nearly be if every row held the same law q.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
+from experiments.heads.cross_entropy import CHUNK_ENTRIES, CrossEntropy
 from experiments.heads.frozen.features import Factors, Whitened
-from experiments.heads.kernels import kernel_for
 from experiments.heads.metric import NARROW, Metrics, metrics_of
-from experiments.heads.objective import CHUNK_ENTRIES, Evaluation
+from experiments.heads.objective import Evaluation
 from synth import ContextualDistribution
-from synth._array import Array, device, epsilon, namespace
+from synth._array import Array, device
 from theory import Head
 
 
-class FullObjective:
-    """The gap of any head, with a bias or without, on whitened features.
+class FullObjective(CrossEntropy):
+    """The gap of any head, with a bias or without, on whitened features; its products are of size N x V x k."""
 
-    ``work`` counts matrix products of size N x V x k; two of them make one evaluation.
-    """
+    products = 2
 
     def __init__(
         self,
@@ -39,45 +37,18 @@ class FullObjective:
         ridge: float = 0.0,
         chunk_entries: int = CHUNK_ENTRIES,
     ) -> None:
-        self.distribution, self.white, self.bias, self.ridge = distribution, white, bias, ridge
-        self.pi, self.xp = distribution.weights, namespace(white.Z)
-        self.vocab, self.dim, self.columns = distribution.vocab, white.width, white.width + int(bias)
+        super().__init__(distribution, chunk_entries)
+        self.white, self.bias, self.ridge = white, bias, ridge
+        self.dim, self.columns = white.width, white.width + int(bias)
         one = self.xp.ones((white.Z.shape[0], int(bias)), dtype=white.Z.dtype, device=device(white.Z))
         self.Zt = self.xp.concat([white.Z, one], axis=1)
         self.stiffness = self.xp.concat([white.stiffness, self.xp.zeros_like(one[0, :])])
-        self.kernel = kernel_for(self.pi)
-        self.step = self.kernel.rows(self.vocab, chunk_entries)
-        self.work = 0.0
         self._memo: tuple[Array, list[tuple[int, int, Array]]] | None = None
 
     @property
     def size(self) -> int:
         """Number of unknowns n = V e."""
         return self.vocab * self.columns
-
-    @property
-    def evaluations(self) -> float:
-        """Gradient evaluations done so far, counted by their matrix products."""
-        return self.work / 2
-
-    @cached_property
-    def entropy(self) -> float:
-        """H(P) in nats."""
-        return self.distribution.entropy
-
-    @cached_property
-    def constants(self) -> Array:
-        """``H(p_n)`` of each row (N,), nats, as the kernel wants it."""
-        return self.kernel.constants(self.distribution.table)
-
-    def rounding(self, gap: float) -> float:
-        """What a difference of two gaps near ``gap`` may owe to rounding, nats."""
-        return 8 * epsilon(self.pi) * (1.0 + abs(gap) + self.entropy)
-
-    @cached_property
-    def base(self) -> Array:
-        """Unigram law (V,) lifted by a thousandth of the uniform one, so that unseen tokens have a scale too."""
-        return 0.999 * self.distribution.marginal + 0.001 / self.vocab
 
     def matrix(self, x: Array) -> Array:
         """``W~`` (V, e) as a view of the packed vector (n,)."""

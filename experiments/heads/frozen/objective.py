@@ -16,8 +16,9 @@ which is ``ridge/2`` times the squared norm of the head on the features as they 
 
 from __future__ import annotations
 
+from experiments.heads.cross_entropy import CHUNK_ENTRIES
 from experiments.heads.frozen.features import Factors, Whitened
-from experiments.heads.objective import CHUNK_ENTRIES, Evaluation, Objective
+from experiments.heads.objective import Evaluation, Objective
 from synth import ContextualDistribution
 from synth._array import Array
 from theory import Head, HeadSpec
