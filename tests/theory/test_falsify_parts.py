@@ -172,6 +172,17 @@ def test_an_ascent_on_an_upper_claim_follows_the_proof():
     assert end.score > start.score
 
 
+@pytest.mark.parametrize("claimed", [0.1, math.inf])
+def test_an_ascent_from_where_no_head_was_found_has_no_slope_to_follow(claimed):
+    """The class may be empty there: perturbations alone go on, and nothing is broken without a head."""
+    claim = conjecture(lambda d, s: claimed, "lower")
+    start = judge(claim, Problem(families.all_k_subsets(6, 2), HeadSpec(1, max_underestimate=0.01)))
+    assert start.evidence.value == math.inf
+    end = ascend(claim, start, lambda: None, np.random.default_rng(0), steps=3)
+    assert end.score >= start.score
+    assert not end.broken
+
+
 def test_a_counterexample_is_made_small_and_plain():
     distribution = ContextualDistribution.from_logits(
         np.vstack([np.log(families.zipf(contexts=3, vocab=5, rank=2).p), [[0.1, 0.7, 0.3, -0.2, 0.0]]]),

@@ -66,12 +66,12 @@ def _step(conjecture: Conjecture, here: Judgement, direction: np.ndarray, length
 
 
 def _slope(conjecture: Conjecture, here: Judgement) -> np.ndarray:
-    """Gradient of the score in the unknowns; zero where nothing is claimed nearby."""
+    """Gradient of the score in the unknowns; zero where nothing is claimed nearby, and where no head was found."""
     problem, x = here.problem, here.problem.unknowns
     head = here.evidence.witness
     follow = here.evidence.name if head is None or here.evidence.side is Side.EXACT else None
     slope = np.zeros(len(x))
-    if here.claimed <= 0 or here.evidence.value <= 0:
+    if not (0 < here.claimed < math.inf and 0 < here.evidence.value < math.inf):
         return slope
     log_evidence = math.log(here.evidence.value)
     for i in range(len(x)):
