@@ -236,9 +236,9 @@ def write(page: Path, name: str, rows: list[Row]) -> None:
     found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- \w+ -->|\Z)", text, flags=re.DOTALL))
     extra = medians(rows) if name == "zipf" else ""
     remark = REMARKS[name] + "\n" if name in REMARKS else ""
-    found[name] = f"\n## {SECTIONS[name][0]}\n\n{remark}{table(rows)}\n{extra}\n"
-    parts = [f"<!-- {key} -->\n{found[key]}" for key in SECTIONS if key in found]
-    page.write_text(NOTES + "\n" + "".join(parts).rstrip() + "\n")
+    found[name] = f"## {SECTIONS[name][0]}\n\n{remark}{table(rows)}\n{extra}"
+    parts = [f"<!-- {key} -->\n\n{found[key].strip()}\n" for key in SECTIONS if key in found]
+    page.write_text("\n".join([NOTES, *parts]))
 
 
 def main() -> None:
