@@ -84,7 +84,7 @@ def ours(seconds: float, names: Sequence[str]) -> Iterator[str]:
         if (entry.side.is_lower if side is Side.LOWER else entry.side.is_upper)
     ]
     tallies = {(entry.name, side): Tally() for entry, side in claims}
-    options = {name: (*GENERAL, Options(problems=applicable(name))) for name in names}
+    kinds = {name: (*GENERAL, Options(problems=applicable(name))) for name in names}
     deadline = time.process_time() + seconds
     for turn, (entry, side) in ((turn, claim) for turn in itertools.count() for claim in claims):
         left = deadline - time.process_time()
@@ -95,9 +95,8 @@ def ours(seconds: float, names: Sequence[str]) -> Iterator[str]:
             continue  # it never claims anything on this side
         began = time.process_time()
         try:
-            outcome = falsify(
-                entry, side, min(TURN, left), seed=turn, options=options[entry.name][turn % (len(GENERAL) + 1)]
-            )
+            kind = kinds[entry.name][turn % (len(GENERAL) + 1)]
+            outcome = falsify(entry, side, min(TURN, left), seed=turn, options=kind)
         except ValueError as why:  # a bound that fails on some table is reported like one that is false
             tally.broken = str(why)
             continue

@@ -64,6 +64,21 @@ def test_it_would_be_lost(monkeypatch):
     assert outcome.examples == EXAMPLES
 
 
+@pytest.mark.usefixtures("hearing", "interrupted_collection")
+def test_one_that_nobody_asked_for_is_raised_on_leaving():
+    interrupts, passed = Interrupts(), []
+
+    def work():
+        with interrupts:
+            gc.collect()
+            passed.append("the collection")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert passed == ["the collection"]
+    interrupts.check()  # it was raised once
+
+
 @pytest.mark.usefixtures("hearing")
 def test_any_other_interrupt_is_raised_at_once():
     def interrupting(distribution, spec):

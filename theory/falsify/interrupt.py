@@ -14,9 +14,10 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, remembers an interrupt that came where an exception would be ignored: ``check`` raises it.
+    """While entered, remembers an interrupt that came where an exception would be ignored.
 
-    Does nothing outside the main thread, and where the program handles interrupts in a way of its own.
+    ``check`` raises it, and so does leaving.  Does nothing outside the main thread, and where the program handles
+    interrupts in a way of its own.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,8 @@ class Interrupts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if kind is None:
+            self.check()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if _ignored(frame):
