@@ -14,6 +14,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -147,6 +148,18 @@ def bias_section(seeds: int) -> Iterator[Row]:
             yield measured(laws, spec, fit(laws, HeadSpec(dim, True)), DEFAULT, {"scale": scale})
 
 
+def metrics_section(seeds: int) -> Iterator[Row]:
+    """What more metrics mend, and what a smaller M does."""
+    text, zipf = words(), zipfian(1.0, 0)
+    cases = [("Zipf, scale 1", zipf, 8, 4.0, count) for count in (1, 4, 12, 24)]
+    cases += [("Moby Dick", text, dim, 4.0, count) for dim in (8, 32) for count in (1, 4)]
+    cases += [("Moby Dick", text, 32, limit, 1) for limit in (2.0, 1.0)]
+    for name, laws, dim, limit, count in cases:
+        label = {"laws": name, "M": limit, "metrics": count}
+        effort = replace(LONG, metrics=count, several=2000)
+        yield measured(laws, HeadSpec(dim, max_underestimate=limit), thorough(laws, dim), effort, label)
+
+
 def size_section(seeds: int) -> Iterator[Row]:
     """Seconds on larger tables, d = 8, scale 1."""
     large = Effort(single=150, metrics=1)
@@ -175,6 +188,7 @@ SECTIONS: dict[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
     "zipf": ("Zipfian laws 60 × 40, M = 4, long search (48 metrics)", zipf_section),
     "default": ("The same laws, seed 0, default effort", default_section),
     "text": ("Moby Dick, 150 contexts × 300 words, bigrams half and half with the unigram law, M = 4", text_section),
+    "metrics": ("One metric or several: 1000 evaluations with one, 2000 with several", metrics_section),
     "limits": ("From small M to none, 60 × 40, seed 0, default effort", limits_section),
     "bias": ("With a bias, 60 × 40, seed 0, M = 4, default effort", bias_section),
     "trigram": (
