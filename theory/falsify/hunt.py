@@ -151,7 +151,7 @@ class Hunt:
         return self.pool[0].ratio if self.pool else np.nan
 
     def run(self, seed: int) -> None:
-        """Classics unless problems are given; then draw and climb in turns until a claim breaks or the budget is spent."""
+        """Classics unless problems are given; then draw and climb in turns until a claim breaks or time is up."""
         rng, strategy = np.random.default_rng(seed), self.options.strategy
         try:
             for problem in draw.classics() if self.options.problems is None else ():
